@@ -1,0 +1,58 @@
+/* The contract between generated code and the runtime: what a code object exports and what it is called with.
+ *
+ * Every thread of a run executes the whole program (SPMD): `run` is called once per thread with the same frame. Scalars
+ * (dimensions, offsets) are computed by each thread for itself; loops are split among the threads by the generated code;
+ * `barrier` stands where data crosses threads. Callbacks marked (thread 0) are called by thread 0 alone.
+ *
+ * Plain C, no dependencies: the header is also read by programs that embed a code object. */
+#ifndef QCC_RUNTIME_ABI_H
+#define QCC_RUNTIME_ABI_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QCC_ABI_VERSION 1
+
+typedef struct qcc_frame qcc_frame;
+
+/* One run of a program. Filled by the runtime, shared by all its threads. */
+struct qcc_frame {
+  const int64_t *table;       /* what `plan` wrote */
+  const void *const *inputs;  /* data of each input, contiguous, row-major, aligned to its element */
+  void **outputs;             /* data of each output; set by `output` before the first store */
+  void *const *states;        /* data of each state (KV cache), sized by its capacity */
+  const uint8_t *weights;     /* start of the weights' data section, 64-byte aligned */
+  uint8_t *arena;             /* table[0] bytes, 64-byte aligned, contents undefined */
+  int64_t threads;            /* how many threads run the program, 1 or more */
+  void *exchange;             /* owned by the generated code: thread 0 passes a pointer to the others around a barrier */
+  int64_t error;              /* 0, or 1 + index of the node whose run-time check failed; the first one is kept */
+  void (*barrier)(qcc_frame *, int64_t thread);
+  /* (thread 0) Makes the storage of output `index`, whose dimensions are dims[0..rank), and stores it in outputs[index]. Never returns null:
+   * a failed allocation ends the run through `error` and hands out storage that holds what was asked for or is never written. */
+  void *(*output)(qcc_frame *, int64_t index, const int64_t *dims);
+  /* (thread 0) Scratch of `bytes` bytes, 64-byte aligned, that lives until the run ends; null when there is no memory. */
+  void *(*allocate)(qcc_frame *, int64_t bytes);
+  void *runtime;              /* owned by the runtime */
+};
+
+/* The one symbol that a code object exports: `qcc_program_v1`. */
+typedef struct {
+  int64_t abi_version;        /* QCC_ABI_VERSION */
+  int64_t table_length;       /* int64 entries that `plan` writes */
+  int64_t inputs, outputs, states;
+  /* Computes every size from the inputs' dimensions (all inputs' dims one after another) and the states' (length, capacity)
+   * pairs. Returns 0, or 1 + the position in input_dims of the first dimension that contradicts the model's signature.
+   * table[0] is the arena's size in bytes. Dimensions must be >= 0 and products below 2^62: checked here; -1 when it is too large. */
+  int64_t (*plan)(const int64_t *input_dims, const int64_t *state_dims, int64_t *table);
+  void (*run)(qcc_frame *, int64_t thread);
+} qcc_program;
+
+#define QCC_PROGRAM_SYMBOL "qcc_program_v1"
+
+#ifdef __cplusplus
+}
+#endif
+#endif
