@@ -11,6 +11,8 @@ separate_arguments(QCC_LLVM_DEFINITIONS NATIVE_COMMAND "${LLVM_DEFINITIONS}")
 # Headers that nearly every compiler source includes. A heavy source takes 15 s without and under 1 s with them.
 add_library(qcc_pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
 
+include_directories(SYSTEM ${MLIR_INCLUDE_DIRS}) # TableGen's include path is the directory's
+
 # Settings of a target that includes LLVM or MLIR headers.
 function(qcc_use_mlir target)
   target_include_directories(${target} SYSTEM PUBLIC ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})

@@ -1,0 +1,30 @@
+#include "dialects/qnt/Qnt.h"
+#include "mlir/IR/Builders.h"
+
+using namespace mlir;
+using namespace qcc::qnt;
+
+#include "dialects/qnt/QntDialect.cpp.inc"
+#define GET_OP_CLASSES
+#include "dialects/qnt/QntOps.cpp.inc"
+
+void QntDialect::initialize() {
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/qnt/QntOps.cpp.inc"
+      >();
+}
+
+LogicalResult LinearOp::verify() {
+  auto x = cast<RankedTensorType>(getX().getType()), w = cast<RankedTensorType>(getWeight().getType());
+  auto y = cast<RankedTensorType>(getY().getType());
+  if (w.getRank() != 2)
+    return emitOpError("needs a matrix of weights, got ") << w;
+  if (x.getRank() < 1 || y.getRank() != x.getRank())
+    return emitOpError("maps ") << x << " to " << y << ", whose ranks differ";
+  if (x.getShape().back() != w.getDimSize(1))
+    return emitOpError("multiplies ") << x.getShape().back() << " inputs with a weight that has " << w.getDimSize(1);
+  if (y.getShape().back() != w.getDimSize(0))
+    return emitOpError("has ") << y.getShape().back() << " outputs, but its weight has " << w.getDimSize(0);
+  return success();
+}
