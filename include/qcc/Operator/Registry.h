@@ -1,0 +1,47 @@
+// What qcc knows about each ONNX operator: its shape rule and its lowering. One row per operator, one file per family.
+#pragma once
+
+#include "qcc/Operator/Infer.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace qcc {
+
+class Kernel;
+class Lowering;
+class Index;
+
+/// An operator. `infer` is always there, and one of `element` and `lower`.
+struct Operator {
+  std::string domain, type;
+  /// The newest operator-set version of the domain whose meaning is implemented; a later version of a known operator compiles as this one unless
+  /// the family says otherwise.
+  std::function<mlir::LogicalResult(Infer &)> infer;
+
+  /// Computes one element of result 0: the value at `index`, as the compute type of its element (see `Numbers.h`). An operator with `element` needs no
+  /// kernel of its own: its consumers compute it in place where that repeats no work.
+  std::function<mlir::Value(const Node &, Kernel &, const Index &)> element;
+  /// Whether the element at an index depends on the operands' elements at the same (broadcast) index alone.
+  bool pointwise = false;
+  /// Roughly how many scalar operations an element takes.
+  int64_t cost = 1;
+  /// Whether the lowering reads each element of operand `i` about once through `Kernel::load`, so that a producer can be computed in place there.
+  std::function<bool(const Node &, unsigned i)> readsOnce;
+
+  /// Emits kernels and launches that compute the results into their buffers.
+  std::function<mlir::LogicalResult(const Node &, Lowering &)> lower;
+};
+
+class OperatorRegistry {
+public:
+  /// All operators of all families.
+  static const OperatorRegistry &get();
+  const Operator *find(llvm::StringRef domain, llvm::StringRef type) const;
+  const Operator *find(onnx::NodeOp node) const { return find(node.getDomain(), node.getOpType()); }
+  void add(Operator op);
+  llvm::SmallVector<const Operator *> all() const;
+
+private:
+  llvm::StringMap<Operator> table;
+};
+
+} // namespace qcc
