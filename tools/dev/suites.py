@@ -1,0 +1,91 @@
+"""Runs the test suites on a finished build and ends with one line 'N passed, N failed'.
+
+    suites.py [lint unit lit roundtrip pytest conformance]      no name means all
+
+Exit status 1 if a test failed or a suite could not run.
+"""
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("QCC_BUILD_DIR", ROOT / "build"))
+LIT = "/usr/lib/llvm-22/bin/lit"
+WORKERS = str(os.cpu_count() or 1)
+
+
+def run(command, **options):
+    print("+", " ".join(map(str, command)), flush=True)
+    return subprocess.run(list(map(str, command)), cwd=ROOT, **options).returncode
+
+
+def counted(command, report, **options):
+    """Runs a suite that writes JUnit XML; a suite that breaks without a failed test counts as one failure."""
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    status = run(command, **options)
+    passed = failed = 0
+    if report.exists():
+        for case in ElementTree.parse(report).getroot().iter("testcase"):
+            kinds = {child.tag for child in case}
+            failed += bool(kinds & {"failure", "error"})
+            passed += not kinds & {"failure", "error", "skipped"}
+    if status and not failed:
+        failed = 1
+    return passed, failed
+
+
+def lint():
+    status = run([ROOT / "tools/dev/lint"])
+    return int(not status), int(bool(status))
+
+
+def unit():
+    return counted(["ctest", "--test-dir", BUILD, "-j", WORKERS, "--output-on-failure", "--no-tests=error", "--output-junit", REPORTS / "unit.xml"],
+                   REPORTS / "unit.xml")
+
+
+def lit(report="lit.xml", **environment):
+    return counted([LIT, "-sv", "-j", WORKERS, "--xunit-xml-output", REPORTS / report, BUILD / "test"], REPORTS / report,
+                   env={**os.environ, **environment})
+
+
+def roundtrip():
+    return lit("roundtrip.xml", QCC_TEST_ROUNDTRIP="1")
+
+
+def pytest():
+    return counted([sys.executable, "-m", "pytest", "-q", "-n", WORKERS, "--junitxml", REPORTS / "pytest.xml", "test"], REPORTS / "pytest.xml")
+
+
+def conformance():
+    print("+ conformance", flush=True)
+    run_ = subprocess.run([sys.executable, ROOT / "test/conformance/run.py", "--check"], cwd=ROOT, capture_output=True, text=True)
+    print(run_.stdout + run_.stderr, flush=True)
+    counts = re.search(r"^(\d+) passed, (\d+) failed$", run_.stdout, re.M)
+    passed, failed = map(int, counts.groups()) if counts else (0, 0)
+    return passed, failed if failed or not run_.returncode else 1
+
+
+REPORTS = BUILD / "test-reports"
+SUITES = {suite.__name__: suite for suite in (lint, unit, lit, roundtrip, pytest, conformance)}
+
+
+def main(names):
+    unknown = set(names) - set(SUITES)
+    if unknown:
+        print(f"unknown suite: {', '.join(sorted(unknown))}; there are: {', '.join(SUITES)}", file=sys.stderr)
+        return 2
+    results = {name: SUITES[name]() for name in names or SUITES}
+    for name, (passed, failed) in results.items():
+        print(f"{name}: {passed} passed, {failed} failed")
+    passed, failed = (sum(column) for column in zip(*results.values()))
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
