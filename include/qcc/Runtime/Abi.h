@@ -15,37 +15,48 @@ extern "C" {
 #endif
 
 #define QCC_ABI_VERSION 1
+#define QCC_MAX_TABLE_LENGTH (1 << 20)
 
 typedef struct qcc_frame qcc_frame;
 
 /* One run of a program. Filled by the runtime, shared by all its threads. */
 struct qcc_frame {
   const int64_t *table;       /* what `plan` wrote */
-  const void *const *inputs;  /* data of each input, contiguous, row-major, aligned to its element */
+  const void *const *inputs;  /* data of each input, contiguous, row-major, aligned to its element; elements of less than
+                                 8 bits take a byte each, here as in outputs and states */
   void **outputs;             /* data of each output; set by `output` before the first store */
-  void *const *states;        /* data of each state (KV cache), sized by its capacity */
+  void *const *states;        /* data of each state (KV cache), row-major, its dimension at `axis` being its capacity; the
+                                 first `length` positions along it are stored, the others hold finite values */
   const uint8_t *weights;     /* start of the weights' data section, 64-byte aligned */
   uint8_t *arena;             /* table[0] bytes, 64-byte aligned, contents undefined */
   int64_t threads;            /* how many threads run the program, 1 or more */
   void *exchange;             /* owned by the generated code: thread 0 passes a pointer to the others around a barrier */
   int64_t error;              /* 0, or 1 + index of the node whose run-time check failed; the first one is kept */
   void (*barrier)(qcc_frame *, int64_t thread);
-  /* (thread 0) Makes the storage of output `index`, whose dimensions are dims[0..rank), and stores it in outputs[index]. Never returns null:
-   * a failed allocation ends the run through `error` and hands out storage that holds what was asked for or is never written. */
+  /* (thread 0) Makes the storage of output `index`, whose dimensions are dims[0..rank) with the rank of the manifest,
+   * 64-byte aligned, and stores it in outputs[index]. Never returns null: when there is no memory or a dimension is
+   * negative it does not return; the run ends there for thread 0 and for every other thread at its next barrier.
+   * Generated code therefore holds no resource of its own, and other threads read outputs[] after a barrier only. */
   void *(*output)(qcc_frame *, int64_t index, const int64_t *dims);
   /* (thread 0) Scratch of `bytes` bytes, 64-byte aligned, that lives until the run ends; null when there is no memory. */
   void *(*allocate)(qcc_frame *, int64_t bytes);
   void *runtime;              /* owned by the runtime */
 };
 
-/* The one symbol that a code object exports: `qcc_program_v1`. */
+/* The one symbol that a code object exports: `qcc_program_v1`, a qcc_program. The counts are those of the manifest; what is a
+ * state there is neither an input nor an output. */
 typedef struct {
   int64_t abi_version;        /* QCC_ABI_VERSION */
-  int64_t table_length;       /* int64 entries that `plan` writes */
+  int64_t table_length;       /* int64 entries that `plan` writes: 1 + states or more, at most QCC_MAX_TABLE_LENGTH */
   int64_t inputs, outputs, states;
-  /* Computes every size from the inputs' dimensions (all inputs' dims one after another) and the states' (length, capacity)
-   * pairs. Returns 0, or 1 + the position in input_dims of the first dimension that contradicts the model's signature.
-   * table[0] is the arena's size in bytes. Dimensions must be >= 0 and products below 2^62: checked here; -1 when it is too large. */
+  /* Computes every size from the inputs' dimensions (all inputs' dims one after another, in the manifest's order) and the
+   * states' (length, capacity) pairs. Returns 0, or 1 + the position in input_dims of the first dimension that contradicts
+   * the model's signature. Dimensions must be >= 0 and products below 2^62: checked here; -1 when it is too large.
+   *
+   * table[0] is the arena's size in bytes. table[1 + s] is the length that state s has after the run, which is not less
+   * than before it: when that is more than the capacity, the runtime grows the state and calls `plan` again, so that `run`
+   * sees a table made for the capacity it has. The rest of the table is the code object's own. A state's other
+   * dimensions are those of the inputs that have the same symbols in the manifest. */
   int64_t (*plan)(const int64_t *input_dims, const int64_t *state_dims, int64_t *table);
   void (*run)(qcc_frame *, int64_t thread);
 } qcc_program;

@@ -1,0 +1,369 @@
+#include "Session.h"
+#include "Border.h"
+
+#include <algorithm>
+#include <new>
+
+namespace qcc {
+namespace {
+
+std::string quoted(const std::string &name) { return "'" + name + "'"; }
+
+} // namespace
+
+Session::Session(std::shared_ptr<Model> model, int threads)
+    : model(std::move(model)), pool(threads), table(this->model->code->program().table_length) {
+  const Manifest &manifest = this->model->manifest();
+  for (const Manifest::State &state : manifest.states)
+    states.emplace_back(state);
+  inputs.resize(manifest.inputs.size());
+  stateInputs.resize(manifest.states.size());
+  outputs.resize(manifest.outputs.size());
+  outputData.resize(manifest.outputs.size());
+}
+
+void Session::reset() { truncate(0); }
+
+void Session::truncate(int64_t length) {
+  for (State &state : states)
+    state.setLength(std::min(state.length(), length));
+}
+
+bool Session::takeInput(const std::string &name, DataType type, const std::vector<Manifest::Dim> &dims, Input &input,
+                        Error &error) const {
+  std::string why = checkTensor(*input.tensor, type, dims);
+  if (!why.empty())
+    return error.set(QCC1_ARGUMENT, "input " + quoted(name) + " " + why);
+  input.data = contents(*input.tensor, type, input.copy);
+  if (!input.data)
+    return error.set(QCC1_MEMORY, "no memory for a contiguous copy of input " + quoted(name));
+  return true;
+}
+
+bool Session::takeInputs(const qcc1_input *given, size_t count, Error &error) {
+  const Manifest &manifest = model->manifest();
+  for (Input &input : inputs)
+    input.tensor = nullptr;
+  for (Input &input : stateInputs)
+    input.tensor = nullptr;
+  for (size_t i = 0; i < count; ++i) {
+    if (!given[i].name || !given[i].tensor)
+      return error.set(QCC1_ARGUMENT, "an input without name or tensor");
+    std::string name = given[i].name;
+    Input *input = nullptr;
+    for (size_t k = 0; k < inputs.size(); ++k)
+      if (manifest.inputs[k].name == name)
+        input = &inputs[k];
+    for (size_t k = 0; k < states.size(); ++k)
+      if (manifest.states[k].input == name)
+        input = &stateInputs[k];
+    if (!input) {
+      std::string known;
+      for (const Manifest::Value &value : manifest.inputs)
+        known += (known.empty() ? "" : ", ") + quoted(value.name);
+      return error.set(QCC1_ARGUMENT, "the model has no input " + quoted(name) + "; its inputs are " + known);
+    }
+    if (input->tensor)
+      return error.set(QCC1_ARGUMENT, "input " + quoted(name) + " is passed twice");
+    input->tensor = given[i].tensor;
+  }
+  inputDims.clear();
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const Manifest::Value &value = manifest.inputs[k];
+    if (!inputs[k].tensor)
+      return error.set(QCC1_ARGUMENT, "input " + quoted(value.name) + " is missing");
+    if (!takeInput(value.name, value.type, value.dims, inputs[k], error))
+      return false;
+    inputDims.insert(inputDims.end(), inputs[k].tensor->shape, inputs[k].tensor->shape + value.dims.size());
+  }
+  for (size_t k = 0; k < states.size(); ++k) {
+    const Manifest::State &state = manifest.states[k];
+    if (stateInputs[k].tensor && !takeInput(state.input, state.type, state.dims, stateInputs[k], error))
+      return false;
+  }
+  return true;
+}
+
+bool Session::bindState(size_t index, Error &error) {
+  const Manifest &manifest = model->manifest();
+  const Manifest::State &description = manifest.states[index];
+  State &state = states[index];
+  const DLTensor *passed = stateInputs[index].tensor;
+  std::vector<int64_t> dims;
+  for (size_t d = 0; d < description.dims.size(); ++d) {
+    const Manifest::Dim &dim = description.dims[d];
+    if (static_cast<int64_t>(d) == description.axis || dim.isStatic()) {
+      dims.push_back(dim.isStatic() ? dim.size : 0);
+      continue;
+    }
+    int64_t size = -1;
+    for (size_t k = 0, position = 0; k < inputs.size() && size < 0; position += manifest.inputs[k++].dims.size())
+      for (size_t e = 0; e < manifest.inputs[k].dims.size(); ++e)
+        if (manifest.inputs[k].dims[e] == dim)
+          size = inputDims[position + e];
+    if (passed && size >= 0 && passed->shape[d] != size)
+      return error.set(QCC1_ARGUMENT, "input " + quoted(description.input) + " has " +
+                                          std::to_string(passed->shape[d]) + " in dimension " + std::to_string(d) +
+                                          " (" + dim.symbol + "), other inputs have " + std::to_string(size));
+    if (size < 0 && passed)
+      size = passed->shape[d];
+    if (size < 0 && state.isBound())
+      size = state.dims()[d];
+    if (size < 0)
+      return error.set(QCC1_ARGUMENT, "the size of " + quoted(dim.symbol) + " in " + quoted(description.input) +
+                                          " follows from no input; pass that tensor, empty along axis " +
+                                          std::to_string(description.axis));
+    dims.push_back(size);
+  }
+  if (passed)
+    state.setLength(0);
+  if (state.bind(dims))
+    return true;
+  if (state.length() == 0)
+    return error.set(QCC1_ARGUMENT, "the state " + quoted(description.input) + " would be too large");
+  std::vector<int64_t> now = state.dims();
+  for (size_t d = 0; d < dims.size(); ++d)
+    if (static_cast<int64_t>(d) != description.axis && dims[d] != now[d])
+      return error.set(QCC1_ARGUMENT, "the session's state " + quoted(description.input) + " has " +
+                                          std::to_string(now[d]) + " in dimension " + std::to_string(d) +
+                                          ", the inputs have " + std::to_string(dims[d]) +
+                                          "; reset the session before another batch");
+  return false;
+}
+
+bool Session::bindStates(Error &error) {
+  for (size_t k = 0; k < states.size(); ++k)
+    if (!bindState(k, error))
+      return false;
+  return true;
+}
+
+bool Session::loadStates(Error &error) {
+  const Manifest &manifest = model->manifest();
+  for (size_t k = 0; k < states.size(); ++k) {
+    const Input &input = stateInputs[k];
+    if (input.tensor &&
+        !states[k].load(static_cast<const uint8_t *>(input.data), input.tensor->shape[manifest.states[k].axis]))
+      return error.set(QCC1_MEMORY, "no memory for the state " + quoted(manifest.states[k].input));
+  }
+  return true;
+}
+
+std::string Session::describePlanError(int64_t position) const {
+  const Manifest &manifest = model->manifest();
+  for (size_t k = 0; k < inputs.size(); ++k) {
+    const std::vector<Manifest::Dim> &dims = manifest.inputs[k].dims;
+    if (position < static_cast<int64_t>(dims.size())) {
+      const Manifest::Dim &dim = dims[position];
+      std::string text = "input " + quoted(manifest.inputs[k].name) + ": dimension " + std::to_string(position);
+      if (!dim.isStatic())
+        text += " (" + dim.symbol + ")";
+      return text + " is " + std::to_string(inputs[k].tensor->shape[position]) +
+             ", which contradicts the other inputs, the states or the model's signature";
+    }
+    position -= static_cast<int64_t>(dims.size());
+  }
+  return "the inputs' dimensions contradict the model's signature";
+}
+
+bool Session::plan(Error &error) {
+  const qcc_program &program = model->code->program();
+  bool grown = true;
+  // Growing every state once is enough for a program that keeps the contract; one that does not ends here.
+  for (int attempt = 0; attempt < 3 && grown; ++attempt) {
+    stateDims.clear();
+    for (const State &state : states) {
+      stateDims.push_back(state.length());
+      stateDims.push_back(state.capacity());
+    }
+    int64_t position = program.plan(inputDims.data(), stateDims.data(), table.data());
+    if (position < 0)
+      return error.set(QCC1_ARGUMENT, "the inputs' dimensions are too large");
+    if (position > 0)
+      return error.set(QCC1_ARGUMENT, describePlanError(position - 1));
+    grown = false;
+    for (size_t k = 0; k < states.size(); ++k) {
+      int64_t length = table[1 + k];
+      const std::string &name = model->manifest().states[k].input;
+      if (length < states[k].length())
+        return error.set(QCC1_RUN, "the program would shorten the state " + quoted(name));
+      if (length <= states[k].capacity())
+        continue;
+      if (!states[k].grow(length))
+        return error.set(QCC1_MEMORY,
+                         "no memory for the state " + quoted(name) + " of length " + std::to_string(length));
+      grown = true;
+    }
+  }
+  if (grown)
+    return error.set(QCC1_RUN, "the program's plan does not settle");
+  if (table[0] < 0 || !arena.reserve(table[0]))
+    return error.set(QCC1_MEMORY, "no memory for " + std::to_string(table[0]) + " bytes of intermediate values");
+  return true;
+}
+
+bool Session::makeOutput(int64_t index, const int64_t *dims) noexcept {
+  try {
+    const Manifest &manifest = model->manifest();
+    if (index < 0 || index >= static_cast<int64_t>(outputs.size()))
+      return failure.set(QCC1_RUN, "the program made an output that the manifest does not have");
+    const Manifest::Value &value = manifest.outputs[index];
+    Output &output = outputs[index];
+    output.dims.assign(dims, dims + value.dims.size());
+    std::optional<int64_t> bytes = tensorBytes(value.type, dims, value.dims.size());
+    if (!bytes || !output.storage.reserve(*bytes)) {
+      std::string shape;
+      for (int64_t dim : output.dims)
+        shape += (shape.empty() ? "" : " x ") + std::to_string(dim);
+      return failure.set(QCC1_MEMORY, "no memory for output " + quoted(value.name) + " of " + shape + " elements");
+    }
+    output.bytes = *bytes;
+    output.made = true;
+    outputData[index] = output.storage.data();
+    return true;
+  } catch (const std::bad_alloc &) {
+    failure.code = QCC1_MEMORY;
+    return false;
+  }
+}
+
+void *Session::allocate(int64_t bytes) noexcept {
+  try {
+    Buffer buffer;
+    if (bytes < 0 || !buffer.reserve(bytes))
+      return nullptr;
+    scratch.push_back(std::move(buffer));
+    return scratch.back().data();
+  } catch (const std::bad_alloc &) {
+    return nullptr;
+  }
+}
+
+bool Session::execute(Error &error) {
+  const qcc_program &program = model->code->program();
+  std::vector<const void *> inputData;
+  std::vector<void *> stateData;
+  for (const Input &input : inputs)
+    inputData.push_back(input.data);
+  for (const State &state : states)
+    stateData.push_back(state.data());
+  for (Output &output : outputs)
+    output.made = false;
+  failure = Error();
+
+  qcc_frame frame = {};
+  frame.table = table.data();
+  frame.inputs = inputData.data();
+  frame.outputs = outputData.data();
+  frame.states = stateData.data();
+  frame.weights = model->weights;
+  frame.arena = arena.data();
+  frame.threads = pool.size();
+  frame.runtime = this;
+  frame.barrier = [](qcc_frame *frame, int64_t thread) {
+    static_cast<Session *>(frame->runtime)->pool.barrier(thread);
+  };
+  frame.output = [](qcc_frame *frame, int64_t index, const int64_t *dims) -> void * {
+    Session *session = static_cast<Session *>(frame->runtime);
+    if (!session->makeOutput(index, dims))
+      session->pool.abandon(0);
+    return session->outputData[index];
+  };
+  frame.allocate = [](qcc_frame *frame, int64_t bytes) {
+    return static_cast<Session *>(frame->runtime)->allocate(bytes);
+  };
+  struct Call {
+    void (*run)(qcc_frame *, int64_t);
+    qcc_frame *frame;
+  } call{program.run, &frame};
+  bool ended = pool.run(
+      [](void *argument, int64_t thread) {
+        Call *call = static_cast<Call *>(argument);
+        call->run(call->frame, thread);
+      },
+      &call);
+  scratch.clear();
+  if (!ended)
+    return error.set(failure.code, failure.message.empty() ? "no memory" : failure.message);
+  if (frame.error != 0) {
+    const std::vector<std::string> &nodes = model->manifest().nodes;
+    bool known = frame.error > 0 && frame.error <= static_cast<int64_t>(nodes.size());
+    std::string node = known ? nodes[frame.error - 1] : "";
+    return error.set(QCC1_RUN,
+                     "node " + (known ? quoted(node) : std::to_string(frame.error)) +
+                         ": its inputs' values or dimensions are not what the operator allows",
+                     node);
+  }
+  return true;
+}
+
+bool Session::findOutputs(const qcc1_output *wanted, size_t count, Error &error) {
+  const Manifest &manifest = model->manifest();
+  asked.clear();
+  for (size_t i = 0; i < count; ++i) {
+    if (!wanted[i].name)
+      return error.set(QCC1_ARGUMENT, "an output without name");
+    std::string name = wanted[i].name;
+    size_t found = outputs.size() + states.size();
+    for (size_t k = 0; k < outputs.size(); ++k)
+      if (manifest.outputs[k].name == name)
+        found = k;
+    for (size_t k = 0; k < states.size(); ++k)
+      if (manifest.states[k].output == name)
+        found = outputs.size() + k;
+    if (found == outputs.size() + states.size())
+      return error.set(QCC1_ARGUMENT, "the model has no output " + quoted(name));
+    if (std::find(asked.begin(), asked.end(), found) != asked.end())
+      return error.set(QCC1_ARGUMENT, "output " + quoted(name) + " is asked for twice");
+    asked.push_back(found);
+  }
+  return true;
+}
+
+bool Session::giveOutputs(qcc1_output *wanted, size_t count, Error &error) {
+  const Manifest &manifest = model->manifest();
+  std::vector<std::unique_ptr<OwnedTensor>> tensors;
+  for (size_t i = 0; i < count; ++i) {
+    size_t index = asked[i];
+    auto tensor = std::make_unique<OwnedTensor>();
+    if (index < outputs.size()) {
+      if (!outputs[index].made)
+        return error.set(QCC1_RUN, "the program did not make output " + quoted(manifest.outputs[index].name));
+      tensor->fill(manifest.outputs[index].type, outputs[index].dims, std::move(outputs[index].storage));
+    } else {
+      const State &state = states[index - outputs.size()];
+      Buffer copy;
+      if (!copy.reserve(state.bytes()))
+        return error.set(QCC1_MEMORY, "no memory for output " + quoted(manifest.states[index - outputs.size()].output));
+      state.read(copy.data());
+      tensor->fill(manifest.states[index - outputs.size()].type, state.dims(), std::move(copy));
+    }
+    tensors.push_back(std::move(tensor));
+  }
+  for (size_t i = 0; i < count; ++i)
+    wanted[i].tensor = &tensors[i].release()->managed;
+  return true;
+}
+
+bool Session::run(const qcc1_input *given, size_t givenCount, qcc1_output *wanted, size_t wantedCount, Error &error) {
+  for (size_t i = 0; i < wantedCount; ++i)
+    wanted[i].tensor = nullptr;
+  if (!findOutputs(wanted, wantedCount, error) || !takeInputs(given, givenCount, error))
+    return false;
+  std::vector<int64_t> before;
+  bool good = bindStates(error) && loadStates(error) && plan(error);
+  for (const State &state : states)
+    before.push_back(state.length());
+  good = good && execute(error);
+  if (good)
+    for (size_t k = 0; k < states.size(); ++k)
+      states[k].setLength(table[1 + k]);
+  good = good && giveOutputs(wanted, wantedCount, error);
+  if (good)
+    return true;
+  for (size_t k = 0; k < states.size(); ++k)
+    states[k].setLength(stateInputs[k].tensor ? 0 : before[k]);
+  return false;
+}
+
+} // namespace qcc
