@@ -3,6 +3,8 @@
 
 #include "dialects/onnx/Onnx.h"
 #include "qcc/Canonicalize/Dimensions.h"
+#include <memory>
+#include <vector>
 
 namespace qcc {
 
@@ -10,6 +12,7 @@ namespace qcc {
 struct ConstantTensor {
   mlir::RankedTensorType type;
   llvm::ArrayRef<char> bytes;
+  std::shared_ptr<const std::vector<char>> owner; // of bytes, where the IR keeps one byte for all of them
   /// Its elements as doubles or integers; nothing when there are more than `limit`.
   std::optional<llvm::SmallVector<double>> numbers(int64_t limit = 4096) const;
   std::optional<llvm::SmallVector<int64_t>> integers(int64_t limit = 4096) const;
@@ -23,7 +26,7 @@ class Node {
 public:
   explicit Node(onnx::NodeOp op) : op(op) {}
 
-  onnx::NodeOp op;
+  mutable onnx::NodeOp op; // a handle: the accessors of generated op classes are not const
 
   llvm::StringRef type() const { return op.getOpTypeAttr().getValue(); }
   int64_t version() const { return op.getVersion(); }

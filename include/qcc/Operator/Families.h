@@ -1,0 +1,11 @@
+// The operator families: each registers the operators of one source file of the same name.
+#pragma once
+
+namespace qcc {
+
+class OperatorRegistry;
+
+void registerDimensions(OperatorRegistry &);
+void registerElementwise(OperatorRegistry &);
+
+} // namespace qcc

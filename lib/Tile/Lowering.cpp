@@ -1,0 +1,297 @@
+#include "qcc/Tile/Lowering.h"
+
+using namespace mlir;
+using namespace qcc;
+
+static constexpr int64_t elementsPerUnit = 1024; // of a linear loop: enough to hide the call, small enough to split
+static constexpr int maxFusedDepth = 16;
+
+Lowering::Lowering(ModuleOp source, ModuleOp target, Dimensions &dims, const TargetFacts &facts)
+    : host(source.getContext()), dims(dims), facts(facts), target(target), loc(source.getLoc()), source(source) {}
+
+void Lowering::chooseFusion(Block &block) {
+  const OperatorRegistry &registry = OperatorRegistry::get();
+  llvm::DenseMap<Value, int> depth;
+  for (Operation &op : block) {
+    auto node = dyn_cast<onnx::NodeOp>(op);
+    const Operator *definition = node ? registry.find(node) : nullptr;
+    if (!definition || !definition->element || node->getNumResults() != 1)
+      continue;
+    int below = 0;
+    for (Value operand : node->getOperands())
+      if (auto it = depth.find(operand); it != depth.end() && fused.contains(operand))
+        below = std::max(below, it->second);
+    Value result = node->getResult(0);
+    depth[result] = below + 1;
+    if (!result.hasOneUse() || below + 1 > maxFusedDepth)
+      continue;
+    OpOperand &use = *result.use_begin();
+    auto user = dyn_cast<onnx::NodeOp>(use.getOwner());
+    if (!user || user->getBlock() != &block)
+      continue;
+    const Operator *consumer = registry.find(user);
+    if (consumer && consumer->readsOnce && consumer->readsOnce(Node(user), use.getOperandNumber()))
+      fused.insert(result);
+  }
+}
+
+Value Lowering::expand(Dim dim) {
+  auto constant = [&](int64_t value) -> Value { return arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(value)); };
+  if (auto value = constantOf(dim))
+    return constant(*value);
+  if (auto symbol = dyn_cast<AffineSymbolExpr>(dim)) {
+    unsigned position = symbol.getPosition();
+    if (auto it = symbols.find(position); it != symbols.end())
+      return it->second;
+    if (!dims.isRuntime(dim))
+      return tile::SymbolOp::create(host, loc, host.getI64Type(), position);
+    const Dimensions::Symbol &entry = dims.symbols()[position];
+    SmallVector<Value> v;
+    for (Dim operand : entry.operands)
+      v.push_back(expand(operand));
+    switch (entry.kind) {
+    case Dimensions::Kind::Max:
+      return arith::MaxSIOp::create(host, loc, v[0], v[1]);
+    case Dimensions::Kind::Min:
+      return arith::MinSIOp::create(host, loc, v[0], v[1]);
+    case Dimensions::Kind::IfEqual:
+      return arith::SelectOp::create(host, loc, arith::CmpIOp::create(host, loc, arith::CmpIPredicate::eq, v[0], v[1]), v[2], v[3]);
+    case Dimensions::Kind::IfNegative:
+      return arith::SelectOp::create(host, loc, arith::CmpIOp::create(host, loc, arith::CmpIPredicate::slt, v[0], constant(0)), v[1], v[2]);
+    case Dimensions::Kind::FloorDiv: {
+      Value isZero = arith::CmpIOp::create(host, loc, arith::CmpIPredicate::eq, v[1], constant(0));
+      Value divisor = arith::SelectOp::create(host, loc, isZero, constant(1), v[1]);
+      return arith::SelectOp::create(host, loc, isZero, constant(0), arith::FloorDivSIOp::create(host, loc, v[0], divisor));
+    }
+    case Dimensions::Kind::Input:
+    case Dimensions::Kind::Runtime:
+      break; // an operator family used a runtime symbol before its lowering defined it
+    }
+    llvm::report_fatal_error("runtime dimension used before it is defined");
+  }
+  auto binary = cast<AffineBinaryOpExpr>(dim);
+  Value left = expand(binary.getLHS()), right = expand(binary.getRHS());
+  switch (binary.getKind()) {
+  case AffineExprKind::Add:
+    return arith::AddIOp::create(host, loc, left, right);
+  case AffineExprKind::Mul:
+    return arith::MulIOp::create(host, loc, left, right);
+  case AffineExprKind::FloorDiv:
+    return arith::FloorDivSIOp::create(host, loc, left, right);
+  case AffineExprKind::CeilDiv:
+    return arith::CeilDivSIOp::create(host, loc, left, right);
+  default: { // affine mod takes the sign of the divisor, which is positive
+    Value remainder = arith::RemSIOp::create(host, loc, left, right);
+    Value negative = arith::CmpIOp::create(host, loc, arith::CmpIPredicate::slt, remainder, constant(0));
+    return arith::SelectOp::create(host, loc, negative, arith::AddIOp::create(host, loc, remainder, right), remainder);
+  }
+  }
+}
+
+Value Lowering::size(Dim dim) { return expand(dim); }
+
+void Lowering::define(Dim symbol, Value value) { symbols[cast<AffineSymbolExpr>(symbol).getPosition()] = value; }
+
+Value Lowering::read(Value tensor, Value element) {
+  Type type = cast<ShapedType>(tensor.getType()).getElementType();
+  return tile::ReadOp::create(host, loc, host.getI64Type(), storage(tensor), element, TypeAttr::get(type));
+}
+
+Value Lowering::allocate(Dim bytes) {
+  Value count = size(bytes);
+  AffineMapAttr known = dims.isRuntime(bytes) ? AffineMapAttr() : AffineMapAttr::get(dims.map({bytes}));
+  return tile::BufferOp::create(host, loc, LLVM::LLVMPointerType::get(host.getContext()), count, known, IntegerAttr());
+}
+
+Value Lowering::storage(Value tensor) {
+  Value &known = storages[tensor];
+  if (known)
+    return known;
+  auto ptr = LLVM::LLVMPointerType::get(host.getContext());
+  auto type = cast<RankedTensorType>(tensor.getType());
+  if (auto weight = tensor.getDefiningOp<onnx::WeightOp>()) {
+    auto offset = weight->getAttrOfType<IntegerAttr>("offset");
+    return storages[tensor] = tile::WeightOp::create(host, loc, ptr, offset.getInt());
+  }
+  if (fused.contains(tensor)) { // somebody needs its address after all
+    fused.erase(tensor);
+    Node node(tensor.getDefiningOp<onnx::NodeOp>());
+    const Operator *definition = OperatorRegistry::get().find(node.op);
+    forEachElement(tensor, node.type().lower(), isLinear(tensor, dimsOf(type)), definition->cost,
+                   [&](Kernel &k, const Index &index) { return definition->element(node, k, index); });
+    return storages[tensor];
+  }
+  SmallVector<Dim> shape = dimsOf(type);
+  if (auto it = outputs.find(tensor); it != outputs.end()) {
+    SmallVector<Value> sizes;
+    for (Dim dim : shape)
+      sizes.push_back(size(dim));
+    return storages[tensor] = tile::OutputOp::create(host, loc, ptr, it->second, sizes);
+  }
+  Value made = allocate(dims.mul(dims.product(shape), dims.constant(storageBytes(type.getElementType()))));
+  return storages[tensor] = made;
+}
+
+void Lowering::alias(Value tensor, Value of) {
+  if (outputs.contains(tensor)) // an output has storage of its own
+    copy(of, storage(tensor));
+  else {
+    Value shared = storage(of);
+    storages[tensor] = shared;
+  }
+}
+
+void Lowering::copy(Value tensor, Value to) {
+  Type element = cast<ShapedType>(tensor.getType()).getElementType();
+  SmallVector<Dim> shape = dimsOf(tensor.getType());
+  Dim total = dims.product(shape);
+  Kernel k(*this, "copy", loc);
+  Value base = k.argument(to), count = k.dim(total);
+  Value from = k.mul(k.lo(), k.constant(elementsPerUnit)), end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
+  k.loop(from, end, [&](Value i) { k.storeAt(base, i, element, k.load(tensor, Index(shape, i))); });
+  k.launch(dims.ceilDiv(total, elementsPerUnit), total);
+}
+
+bool Lowering::isLinear(Value tensor, ArrayRef<Dim> shape) const {
+  auto node = tensor.getDefiningOp<onnx::NodeOp>();
+  const Operator *definition = node ? OperatorRegistry::get().find(node) : nullptr;
+  if (!definition || !definition->pointwise)
+    return false;
+  return llvm::all_of(node->getOperands(), [&](Value operand) {
+    if (isa<NoneType>(operand.getType()))
+      return true;
+    SmallVector<Dim> dims = dimsOf(operand.getType());
+    bool single = llvm::all_of(dims, [](Dim d) { return constantOf(d) == 1; });
+    if (!single && ArrayRef<Dim>(dims) != shape)
+      return false;
+    return !fused.contains(operand) || isLinear(operand, dims);
+  });
+}
+
+void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t cost, llvm::function_ref<Value(Kernel &, const Index &)> value) {
+  SmallVector<Dim> shape = dimsOf(tensor.getType());
+  Dim total = dims.product(shape);
+  Kernel k(*this, name, loc);
+  if (linear || shape.size() < 2) {
+    Value count = k.dim(total);
+    Value from = k.mul(k.lo(), k.constant(elementsPerUnit)), end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
+    k.loop(from, end, [&](Value i) {
+      Index index = shape.size() == 1 ? Index(shape, ValueRange(i), i) : Index(shape, i);
+      k.store(tensor, index, value(k, index));
+    });
+    k.launch(dims.ceilDiv(total, elementsPerUnit), dims.mul(total, dims.constant(cost)));
+    return;
+  }
+  ArrayRef<Dim> outer = ArrayRef<Dim>(shape).drop_back();
+  Dim rows = dims.product(outer);
+  k.loop(k.lo(), k.hi(), [&](Value row) {
+    SmallVector<Value> coordinates = k.delinearize(row, outer);
+    Value inner = k.dim(shape.back()), start = k.mul(row, inner);
+    coordinates.push_back({});
+    k.loop(k.constant(0), inner, [&](Value i) {
+      coordinates.back() = i;
+      Index index(shape, coordinates, k.add(start, i));
+      k.store(tensor, index, value(k, index));
+    });
+  });
+  k.launch(rows, dims.mul(total, dims.constant(cost)));
+}
+
+void Lowering::forEach(ArrayRef<Dim> space, StringRef name, Dim cost, llvm::function_ref<void(Kernel &, ArrayRef<Value>)> body) {
+  Dim units = dims.product(space);
+  Kernel k(*this, name, loc);
+  k.loop(k.lo(), k.hi(), [&](Value unit) { body(k, k.delinearize(unit, space)); });
+  k.launch(units, dims.mul(units, cost));
+}
+
+int64_t Lowering::nodeNumber(Location where) {
+  auto name = dyn_cast<NameLoc>(where);
+  std::string text = name ? name.getName().str() : "unnamed node";
+  auto it = llvm::find(nodes, text);
+  if (it == nodes.end()) {
+    nodes.push_back(text);
+    return nodes.size();
+  }
+  return it - nodes.begin() + 1;
+}
+
+LLVM::LLVMFuncOp Lowering::intern(LLVM::LLVMFuncOp kernel, StringRef name) {
+  std::string unique = name.str(), body;
+  kernel.setSymName("kernel");
+  {
+    llvm::raw_string_ostream os(body);
+    kernel.print(os);
+  }
+  LLVM::LLVMFuncOp &known = kernels[body];
+  if (known) {
+    kernel.erase();
+    return known;
+  }
+  unsigned count = kernelNames[name]++;
+  if (count)
+    unique += "_" + std::to_string(count);
+  kernel.setSymName("kernel_" + unique);
+  target.push_back(kernel);
+  return known = kernel;
+}
+
+LogicalResult Lowering::lowerNode(onnx::NodeOp op) {
+  loc = op->getLoc();
+  Node node(op);
+  const Operator *definition = OperatorRegistry::get().find(op);
+  if (!definition)
+    return node.error("has no lowering");
+  if (auto defines = op.getDefines())
+    for (size_t i = 0; i < defines->size(); i += 3) {
+      Value element = arith::ConstantOp::create(host, loc, host.getI64IntegerAttr((*defines)[i + 2]));
+      Value operand = op->getOperand((*defines)[i + 1]);
+      symbols[(*defines)[i]] = read(operand, element);
+    }
+  if (op->getNumResults() == 1 && fused.contains(op->getResult(0)))
+    return success();
+  if (definition->element) {
+    Value result = op->getResult(0);
+    forEachElement(result, node.type().lower(), isLinear(result, node.outputDims()), definition->cost,
+                   [&](Kernel &k, const Index &index) { return definition->element(node, k, index); });
+    return success();
+  }
+  return definition->lower(node, *this);
+}
+
+LogicalResult Lowering::block(Block &block) {
+  chooseFusion(block);
+  for (Operation &op : block)
+    if (auto node = dyn_cast<onnx::NodeOp>(op); node && failed(lowerNode(node)))
+      return failure();
+  return success();
+}
+
+LogicalResult Lowering::run() {
+  auto main = source.lookupSymbol<func::FuncOp>("main");
+  auto ptr = LLVM::LLVMPointerType::get(host.getContext());
+  // The host function: every thread of a run executes it. The conversion to LLVM gives it its frame and thread arguments.
+  host.setInsertionPointToEnd(target.getBody());
+  auto function = func::FuncOp::create(host, main.getLoc(), "run", host.getFunctionType({}, {}));
+  host.setInsertionPointToStart(function.addEntryBlock());
+  Block &body = main.getBody().front();
+  for (auto [i, argument] : llvm::enumerate(body.getArguments()))
+    storages[argument] = tile::InputOp::create(host, loc, ptr, i);
+  Operation *terminator = body.getTerminator();
+  for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
+    if (result.getDefiningOp<onnx::NodeOp>())
+      outputs.try_emplace(result, i);
+  if (failed(block(body)))
+    return failure();
+  loc = main.getLoc();
+  for (auto [i, result] : llvm::enumerate(terminator->getOperands())) {
+    auto it = outputs.find(result);
+    if (it != outputs.end() && it->second == i)
+      continue; // computed in place
+    SmallVector<Value> sizes;
+    for (Dim dim : dimsOf(result.getType()))
+      sizes.push_back(size(dim));
+    copy(result, tile::OutputOp::create(host, loc, ptr, i, sizes));
+  }
+  func::ReturnOp::create(host, loc);
+  return success();
+}
