@@ -270,7 +270,13 @@ bool Session::execute(Error &error) {
     return session->outputData[index];
   };
   frame.allocate = [](qcc_frame *frame, int64_t bytes) {
-    return static_cast<Session *>(frame->runtime)->allocate(bytes);
+    Session *session = static_cast<Session *>(frame->runtime);
+    void *made = session->allocate(bytes);
+    if (!made) {
+      session->failure.set(QCC1_MEMORY, "no memory for " + std::to_string(bytes) + " bytes of intermediate values");
+      session->pool.abandon(0);
+    }
+    return made;
   };
   struct Call {
     void (*run)(qcc_frame *, int64_t);

@@ -280,6 +280,11 @@ LogicalResult Lowering::run() {
   for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
     if (result.getDefiningOp<onnx::NodeOp>())
       outputs.try_emplace(result, i);
+  // Outputs whose sizes are known now get their storage now: together they need one barrier.
+  for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
+    if (auto it = outputs.find(result); it != outputs.end() && it->second == i)
+      if (llvm::none_of(dimsOf(result.getType()), [&](Dim dim) { return dims.isRuntime(dim); }))
+        storage(result);
   if (failed(block(body)))
     return failure();
   loc = main.getLoc();

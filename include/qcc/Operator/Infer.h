@@ -7,6 +7,8 @@ namespace qcc {
 
 /// Types and known contents of the values seen so far.
 struct InferState {
+  explicit InferState(Dimensions &dims) : dims(dims) {}
+
   Dimensions &dims;
   /// Contents of small integer tensors, as far as they are known before the program runs, in row-major order.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Dim>> contents;

@@ -38,7 +38,8 @@ struct qcc_frame {
    * negative it does not return; the run ends there for thread 0 and for every other thread at its next barrier.
    * Generated code therefore holds no resource of its own, and other threads read outputs[] after a barrier only. */
   void *(*output)(qcc_frame *, int64_t index, const int64_t *dims);
-  /* (thread 0) Scratch of `bytes` bytes, 64-byte aligned, that lives until the run ends; null when there is no memory. */
+  /* (thread 0) Scratch of `bytes` bytes, 64-byte aligned, that lives until the run ends; ends the run
+   * as `output` does when there is no memory or `bytes` is negative. */
   void *(*allocate)(qcc_frame *, int64_t bytes);
   void *runtime;              /* owned by the runtime */
 };

@@ -1,0 +1,113 @@
+#include "Signature.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace qcc;
+
+DataType qcc::dataType(Type element) {
+  if (auto integer = dyn_cast<IntegerType>(element)) {
+    if (integer.getWidth() == 1)
+      return DataType::Bool;
+    std::string name = (integer.isUnsigned() ? "u" : "i") + std::to_string(integer.getWidth());
+    return *parseDataType(name);
+  }
+  std::string name;
+  llvm::raw_string_ostream(name) << element;
+  return *parseDataType(name);
+}
+
+/// A dimension as people read it: a number, or an expression of the symbols' names.
+static std::string text(Dim dim, const Dimensions &dims) {
+  if (auto value = constantOf(dim))
+    return std::to_string(*value);
+  if (auto symbol = dyn_cast<AffineSymbolExpr>(dim)) {
+    const Dimensions::Symbol &entry = dims.symbols()[symbol.getPosition()];
+    return entry.name.empty() || entry.kind != Dimensions::Kind::Input ? "s" + std::to_string(symbol.getPosition()) : entry.name;
+  }
+  auto binary = cast<AffineBinaryOpExpr>(dim);
+  const char *operation = "";
+  switch (binary.getKind()) {
+  case AffineExprKind::Add:
+    return text(binary.getLHS(), dims) + " + " + text(binary.getRHS(), dims);
+  case AffineExprKind::Mul:
+    operation = " * ";
+    break;
+  case AffineExprKind::FloorDiv:
+    operation = " / ";
+    break;
+  case AffineExprKind::CeilDiv:
+    operation = " ceildiv ";
+    break;
+  default:
+    operation = " mod ";
+    break;
+  }
+  auto inner = [&](Dim part) { return isa<AffineBinaryOpExpr>(part) ? "(" + text(part, dims) + ")" : text(part, dims); };
+  return inner(binary.getLHS()) + operation + inner(binary.getRHS());
+}
+
+static Manifest::Value valueOf(StringAttr name, Type type, const Dimensions &dims) {
+  Manifest::Value value{name ? name.str() : "", dataType(cast<RankedTensorType>(type).getElementType()), {}};
+  for (Dim dim : dimsOf(type)) {
+    if (auto constant = constantOf(dim))
+      value.dims.emplace_back(*constant);
+    else
+      value.dims.emplace_back(text(dim, dims));
+  }
+  return value;
+}
+
+ProgramSignature qcc::signatureOf(ModuleOp module) {
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  ProgramSignature signature;
+  for (Type type : main.getArgumentTypes())
+    signature.inputs.push_back(dimsOf(type));
+  signature.outputs = main.getNumResults();
+  return signature;
+}
+
+LogicalResult qcc::fillManifest(Compilation &c) {
+  auto main = c.module->lookupSymbol<func::FuncOp>("main");
+  auto dims = Dimensions::load(*c.module);
+  if (failed(dims))
+    return failure();
+  Manifest &manifest = c.manifest;
+  manifest.qccVersion = QCC_VERSION;
+  manifest.modelName = llvm::sys::path::filename(c.options.model).str();
+  for (auto [i, type] : llvm::enumerate(main.getArgumentTypes()))
+    manifest.inputs.push_back(valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
+  for (auto [i, type] : llvm::enumerate(main.getResultTypes()))
+    manifest.outputs.push_back(valueOf(main.getResultAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
+  // The most demanding target first: the runtime takes the first one that the machine can run.
+  llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) { return a.facts.features.size() > b.facts.features.size(); });
+  for (TargetCode &code : c.code)
+    manifest.targets.push_back({code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"});
+  if (!c.code.empty())
+    manifest.nodes = c.code.front().nodes;
+  return success();
+}
+
+LogicalResult Compilation::write(StringRef path) {
+  ArtifactWriter writer(path.str());
+  bool ok = true;
+  for (TargetCode &target : code)
+    ok = ok && writer.addFile("code/" + target.facts.name + ".so", target.object.data(), target.object.size());
+  for (const auto &[name, file] : options.files) {
+    auto buffer = llvm::MemoryBuffer::getFile(file, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!buffer)
+      return emitError(UnknownLoc::get(&context)) << "cannot read '" << file << "': " << buffer.getError().message();
+    ok = ok && writer.addFile(name, (*buffer)->getBufferStart(), (*buffer)->getBufferSize());
+  }
+  ok = ok && writer.beginWeights(weights);
+  for (Value weight : weightOrder) {
+    auto tensor = constantOf(weight);
+    ok = ok && writer.appendWeights(tensor->bytes.data(), tensor->bytes.size());
+  }
+  ok = ok && writer.endWeights() && writer.finish(manifest);
+  if (!ok)
+    return emitError(UnknownLoc::get(&context)) << "cannot write '" << path << "': " << writer.error();
+  return success();
+}

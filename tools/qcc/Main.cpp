@@ -1,0 +1,121 @@
+// qcc: ONNX in, one deployable artifact out.
+#include "dialects/onnx/Onnx.h"
+#include "dialects/qnt/Qnt.h"
+#include "dialects/tile/Tile.h"
+#include "qcc/Pipeline/Compilation.h"
+#include "mlir/Support/FileUtilities.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/InitLLVM.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/ToolOutputFile.h"
+
+using namespace mlir;
+using namespace qcc;
+namespace cl = llvm::cl;
+
+static cl::OptionCategory category("qcc options");
+static cl::opt<std::string> model(cl::Positional, cl::desc("MODEL.onnx"), cl::cat(category));
+static cl::opt<std::string> output("o", cl::desc("Write here (default: the model's name with the extension .qcc)"), cl::value_desc("FILE"), cl::cat(category));
+static cl::list<std::string> targets("target", cl::desc("Targets to generate code for (default: native)"), cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
+static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"), cl::value_desc("F"), cl::init("float32"), cl::cat(category));
+static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"), cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"), cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
+static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
+static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
+
+static constexpr int exitUsage = 2;
+
+static int fail(const llvm::Twine &message) {
+  llvm::errs() << "qcc: error: " << message << "\n";
+  return exitUsage;
+}
+
+/// Prints a diagnostic as `qcc: error: node 'NAME': message`.
+static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
+  const char *kind = diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? "warning" : "note";
+  llvm::errs() << "qcc: " << kind << ": ";
+  if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
+    llvm::errs() << "node '" << name.getName().getValue() << "': ";
+  llvm::errs() << diagnostic << "\n";
+  for (Diagnostic &note : diagnostic.getNotes())
+    llvm::errs() << "  note: " << note << "\n";
+  return success();
+}
+
+/// Writes text or bytes to `path`, or to standard output; under a temporary name until it is complete.
+static int writeOut(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> body) {
+  if (path.empty() || path == "-") {
+    body(llvm::outs());
+    return 0;
+  }
+  if (llvm::Error error = llvm::writeToOutput(path, [&](llvm::raw_ostream &os) {
+        body(os);
+        return llvm::Error::success();
+      }))
+    return fail(llvm::toString(std::move(error)));
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  cl::HideUnrelatedOptions(category);
+  cl::ParseCommandLineOptions(argc, argv, "qcc: a quantizing compiler for ONNX models\n");
+  if (printTargets) {
+    for (const TargetRow &row : allTargets())
+      llvm::outs() << llvm::left_justify(row.name, 18) << row.sentence << "\n";
+    return 0;
+  }
+  if (printStages) {
+    for (const Stage &stage : allStages())
+      llvm::outs() << llvm::left_justify(stage.name, 12) << stage.sentence << "\n";
+    return 0;
+  }
+  if (model.empty())
+    return fail("no model given; try 'qcc MODEL.onnx' or 'qcc --help'");
+
+  MLIRContext context(MLIRContext::Threading::DISABLED);
+  initializeCodegen(context);
+  context.loadDialect<onnx::OnnxDialect, qnt::QntDialect, tile::TileDialect>();
+  ScopedDiagnosticHandler handler(&context, printDiagnostic);
+
+  CompileOptions options;
+  options.model = model;
+  if (!targets.empty())
+    options.targets = targets;
+  options.format = format;
+  options.act = act;
+  Compilation compilation(context, options);
+
+  // Linking resets every option of the process: what is needed afterwards is copied here.
+  const std::string emitted = emit, path = output;
+  bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared"}, emitted);
+  std::string stage = isCode ? "lowered" : emitted;
+  if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
+    return fail("unknown --emit=" + emitted + "; qcc --print-states lists the states, and llvm, asm, obj, shared and artifact are known too");
+  if (failed(runStages(compilation, "", stage)))
+    return exitUsage;
+  if (emitted == "artifact") {
+    llvm::SmallString<128> name(path.empty() ? compilation.options.model : path);
+    if (path.empty())
+      llvm::sys::path::replace_extension(name, "qcc");
+    return failed(compilation.write(name)) ? exitUsage : 0;
+  }
+  if (isCode) {
+    if (compilation.code.size() != 1)
+      return fail("--emit=" + emitted + " needs exactly one target");
+    auto kind = emitted == "llvm" ? CodeKind::LlvmIr : emitted == "asm" ? CodeKind::Assembly : emitted == "obj" ? CodeKind::Object : CodeKind::SharedObject;
+    llvm::SmallVector<char, 0> bytes;
+    if (llvm::Error error = generateCode(*compilation.code.front().module, compilation.code.front().facts, kind, bytes))
+      return fail(llvm::toString(std::move(error)));
+    return writeOut(path, [&](llvm::raw_ostream &os) { os.write(bytes.data(), bytes.size()); });
+  }
+  OpPrintingFlags flags;
+  flags.elideLargeResourceString(64);
+  return writeOut(path, [&](llvm::raw_ostream &os) {
+    if (compilation.code.empty())
+      return compilation.module->print(os, flags);
+    for (TargetCode &code : compilation.code)
+      code.module->print(os, flags);
+  });
+}
