@@ -7,6 +7,7 @@
 #include "qcc/Canonicalize/Canonicalize.h"
 #include "qcc/Import/Import.h"
 #include "qcc/Operator/Registry.h"
+#include "qcc/Pipeline/HostRun.h"
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Tile/ToLlvm.h"
 
@@ -20,7 +21,9 @@ static LogicalResult importStage(Compilation &c) {
   return success(bool(c.module));
 }
 
-static LogicalResult canonicalizeStage(Compilation &c) { return success(succeeded(checkOperators(*c.module)) && succeeded(inferShapes(*c.module))); }
+static LogicalResult canonicalizeStage(Compilation &c) { 
+  return success(succeeded(checkOperators(*c.module)) && succeeded(inferShapes(*c.module)) && succeeded(foldConstants(c)));
+}
 
 static LogicalResult checkCanonical(Compilation &c) {
   WalkResult result = c.module->walk([](onnx::NodeOp node) {

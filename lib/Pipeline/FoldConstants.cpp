@@ -1,0 +1,110 @@
+// Nodes of constants become constants: they are compiled like any other program and run once, here.
+#include "qcc/Canonicalize/Canonicalize.h"
+#include "qcc/Operator/Node.h"
+#include "qcc/Tile/Numbers.h"
+#include "qcc/Pipeline/HostRun.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/IRMapping.h"
+
+using namespace mlir;
+using namespace qcc;
+
+static constexpr int64_t freeBytes = 1 << 16; // a result up to this size may be larger than what it is computed from
+static constexpr int64_t maxGrowth = 4;       // otherwise at most this many times: dequantized weights are four times their codes
+
+static int64_t bytesOf(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && tensor.hasStaticShape() ? tensor.getNumElements() * storageBytes(tensor.getElementType()) : 0;
+}
+
+static bool isRandom(onnx::NodeOp node) { return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial"; }
+
+/// Whether the node can be computed now: constant operands, static results of a size worth keeping.
+static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &constants) {
+  if (node->getNumRegions() || node.getDefines() || isRandom(node) || node->getNumOperands() == 0)
+    return false;
+  int64_t in = 0, out = 0;
+  for (Value operand : node->getOperands()) {
+    Operation *definition = operand.getDefiningOp();
+    if (!definition || (!isa<onnx::WeightOp, onnx::AbsentOp>(definition) && !constants.contains(definition)))
+      return false;
+    in += bytesOf(operand.getType());
+  }
+  for (Type type : node->getResultTypes()) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (isa<NoneType>(type))
+      continue;
+    // A constant of fewer than 8 bits is packed in memory, a computed value is not.
+    if (!tensor || !tensor.hasStaticShape() || (tensor.getElementTypeBitWidth() < 8 && !tensor.getElementType().isInteger(1)))
+      return false;
+    out += bytesOf(type);
+  }
+  return out <= freeBytes || out <= maxGrowth * in;
+}
+
+LogicalResult qcc::foldConstants(Compilation &c) {
+  auto main = c.module->lookupSymbol<func::FuncOp>("main");
+  Block &block = main.getBody().front();
+  llvm::DenseSet<Operation *> constants;
+  SmallVector<Value> roots;
+  for (Operation &op : block)
+    if (auto node = dyn_cast<onnx::NodeOp>(op); node && isFoldable(node, constants))
+      constants.insert(node);
+  for (Operation &op : block)
+    if (constants.contains(&op))
+      for (Value result : op.getResults())
+        if (!isa<NoneType>(result.getType()) && llvm::any_of(result.getUsers(), [&](Operation *user) { return !constants.contains(user); }))
+          roots.push_back(result);
+  if (roots.empty())
+    return success();
+
+  CompileOptions options = c.options;
+  options.targets = {"native"};
+  Compilation folded(c.context, options);
+  folded.module = ModuleOp::create(c.module->getLoc());
+  folded.module.get()->setAttrs(c.module.get()->getAttrDictionary());
+  OpBuilder b(&c.context);
+  b.setInsertionPointToEnd(folded.module->getBody());
+  SmallVector<Type> types(ValueRange(roots).getTypes());
+  auto function = func::FuncOp::create(b, main.getLoc(), "main", b.getFunctionType({}, types));
+  b.setInsertionPointToStart(function.addEntryBlock());
+  IRMapping mapping;
+  llvm::DenseSet<Operation *> needed;
+  std::function<void(Operation *)> need = [&](Operation *op) {
+    if (!op || !needed.insert(op).second)
+      return;
+    for (Value operand : op->getOperands())
+      need(operand.getDefiningOp());
+  };
+  for (Value root : roots)
+    need(root.getDefiningOp());
+  for (Operation &op : block)
+    if (needed.contains(&op))
+      b.clone(op, mapping);
+  SmallVector<Value> results;
+  for (auto [i, root] : llvm::enumerate(roots)) {
+    results.push_back(mapping.lookup(root));
+    function.setResultAttr(i, "onnx.name", b.getStringAttr("constant" + std::to_string(i)));
+  }
+  func::ReturnOp::create(b, main.getLoc(), results);
+  if (failed(runStages(folded, "canonical", "artifact")))
+    return failure();
+  auto values = runOnHost(folded, types);
+  if (!values)
+    return emitError(main.getLoc()) << "computing the model's constants failed: " << llvm::toString(values.takeError());
+
+  b.setInsertionPointToStart(&block);
+  for (auto [root, value] : llvm::zip(roots, *values)) {
+    auto loc = dyn_cast<NameLoc>(root.getLoc());
+    StringRef name = loc ? loc.getName().getValue() : "constant";
+    // An empty tensor still has a byte of storage.
+    ArrayRef<char> bytes = ArrayRef<char>(value.bytes).take_front(bytesOf(root.getType()));
+    auto bytesType = RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type());
+    ElementsAttr data = DenseResourceElementsAttr::get(bytesType, name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+    root.replaceAllUsesWith(onnx::WeightOp::create(b, root.getLoc(), root.getType(), name, data));
+  }
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
+    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && op.use_empty())
+      op.erase();
+  return success();
+}
