@@ -1,8 +1,8 @@
 /* The contract between generated code and the runtime: what a code object exports and what it is called with.
  *
  * Every thread of a run executes the whole program (SPMD): `run` is called once per thread with the same frame. Scalars
- * (dimensions, offsets) are computed by each thread for itself; loops are split among the threads by the generated code;
- * `barrier` stands where data crosses threads. Callbacks marked (thread 0) are called by thread 0 alone.
+ * (dimensions, offsets) are computed by each thread for itself; loops are split among the threads by the generated
+ * code; `barrier` stands where data crosses threads. Callbacks marked (thread 0) are called by thread 0 alone.
  *
  * Plain C, no dependencies: the header is also read by programs that embed a code object. */
 #ifndef QCC_RUNTIME_ABI_H
@@ -21,17 +21,17 @@ typedef struct qcc_frame qcc_frame;
 
 /* One run of a program. Filled by the runtime, shared by all its threads. */
 struct qcc_frame {
-  const int64_t *table;       /* what `plan` wrote */
-  const void *const *inputs;  /* data of each input, contiguous, row-major, aligned to its element; elements of less than
-                                 8 bits take a byte each, here as in outputs and states */
-  void **outputs;             /* data of each output; set by `output` before the first store */
-  void *const *states;        /* data of each state (KV cache), row-major, its dimension at `axis` being its capacity; the
-                                 first `length` positions along it are stored, the others hold finite values */
-  const uint8_t *weights;     /* start of the weights' data section, 64-byte aligned */
-  uint8_t *arena;             /* table[0] bytes, 64-byte aligned, contents undefined */
-  int64_t threads;            /* how many threads run the program, 1 or more */
-  void *exchange;             /* owned by the generated code: thread 0 passes a pointer to the others around a barrier */
-  int64_t error;              /* 0, or 1 + index of the node whose run-time check failed; the first one is kept */
+  const int64_t *table;      /* what `plan` wrote */
+  const void *const *inputs; /* data of each input, contiguous, row-major, aligned to its element; elements of less than
+                                8 bits take a byte each, here as in outputs and states */
+  void **outputs;            /* data of each output; set by `output` before the first store */
+  void *const *states;    /* data of each state (KV cache), row-major, its dimension at `axis` being its capacity; the
+                             first `length` positions along it are stored, the others hold finite values */
+  const uint8_t *weights; /* start of the weights' data section, 64-byte aligned */
+  uint8_t *arena;         /* table[0] bytes, 64-byte aligned, contents undefined */
+  int64_t threads;        /* how many threads run the program, 1 or more */
+  void *exchange;         /* owned by the generated code: thread 0 passes a pointer to the others around a barrier */
+  int64_t error;          /* 0, or 1 + index of the node whose run-time check failed; the first one is kept */
   void (*barrier)(qcc_frame *, int64_t thread);
   /* (thread 0) Makes the storage of output `index`, whose dimensions are dims[0..rank) with the rank of the manifest,
    * 64-byte aligned, and stores it in outputs[index]. Never returns null: when there is no memory or a dimension is
@@ -41,22 +41,23 @@ struct qcc_frame {
   /* (thread 0) Scratch of `bytes` bytes, 64-byte aligned, that lives until the run ends; ends the run
    * as `output` does when there is no memory or `bytes` is negative. */
   void *(*allocate)(qcc_frame *, int64_t bytes);
-  void *runtime;              /* owned by the runtime */
+  void *runtime; /* owned by the runtime */
 };
 
-/* The one symbol that a code object exports: `qcc_program_v1`, a qcc_program. The counts are those of the manifest; what is a
- * state there is neither an input nor an output. */
+/* The one symbol that a code object exports: `qcc_program_v1`, a qcc_program. The counts are those of the manifest;
+ * what is a state there is neither an input nor an output. */
 typedef struct {
-  int64_t abi_version;        /* QCC_ABI_VERSION */
-  int64_t table_length;       /* int64 entries that `plan` writes: 1 + states or more, at most QCC_MAX_TABLE_LENGTH */
+  int64_t abi_version;  /* QCC_ABI_VERSION */
+  int64_t table_length; /* int64 entries that `plan` writes: 1 + states or more, at most QCC_MAX_TABLE_LENGTH */
   int64_t inputs, outputs, states;
-  /* Computes every size from the inputs' dimensions (all inputs' dims one after another, in the manifest's order) and the
-   * states' (length, capacity) pairs. Returns 0, or 1 + the position in input_dims of the first dimension that contradicts
-   * the model's signature. Dimensions must be >= 0 and products below 2^62: checked here; -1 when it is too large.
+  /* Computes every size from the inputs' dimensions (all inputs' dims one after another, in the manifest's order) and
+   * the states' (length, capacity) pairs. Returns 0, or 1 + the position in input_dims of the first dimension that
+   * contradicts the model's signature. Dimensions must be >= 0 and products below 2^62: checked here; -1 when it is too
+   * large.
    *
    * table[0] is the arena's size in bytes. table[1 + s] is the length that state s has after the run, which is not less
-   * than before it: when that is more than the capacity, the runtime grows the state and calls `plan` again, so that `run`
-   * sees a table made for the capacity it has. The rest of the table is the code object's own. A state's other
+   * than before it: when that is more than the capacity, the runtime grows the state and calls `plan` again, so that
+   * `run` sees a table made for the capacity it has. The rest of the table is the code object's own. A state's other
    * dimensions are those of the inputs that have the same symbols in the manifest. */
   int64_t (*plan)(const int64_t *input_dims, const int64_t *state_dims, int64_t *table);
   void (*run)(qcc_frame *, int64_t thread);

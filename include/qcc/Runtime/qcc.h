@@ -1,13 +1,14 @@
 /* Runs compiled models: the C interface of libqcc.
  *
- * A model is an opened artifact; a session is what one caller runs it with: its threads, its memory, its state (such as a
- * decoder's key/value cache). A model may be used from any number of threads at once, a session from one at a time. There
- * is no global state. Tensors at the border are DLPack's, on the CPU.
+ * A model is an opened artifact; a session is what one caller runs it with: its threads, its memory, its state (such as
+ * a decoder's key/value cache). A model may be used from any number of threads at once, a session from one at a time.
+ * There is no global state. Tensors at the border are DLPack's, on the CPU.
  *
  * An artifact's data is checked; its code is a program, to be trusted as any shared library is.
  *
- * Structs passed by the caller start with their size (`struct_size = sizeof(...)`), so that later versions can add fields at
- * their ends. Every function that can fail returns a code and, when `error` is not null, describes the failure there. */
+ * Structs passed by the caller start with their size (`struct_size = sizeof(...)`), so that later versions can add
+ * fields at their ends. Every function that can fail returns a code and, when `error` is not null, describes the
+ * failure there. */
 #ifndef QCC_RUNTIME_QCC_H
 #define QCC_RUNTIME_QCC_H
 
@@ -162,13 +163,14 @@ typedef struct {
   DLManagedTensor *tensor; /* set by the run; the caller ends it with tensor->deleter(tensor), even after the session */
 } qcc1_output;
 
-/* Runs the model once. Every input must be there, in any order; element types must be the model's, or unsigned integers of the
- * same number of bytes for types that the caller has no name for (u16 for bf16, u8 for bool, float8 and 4-bit types).
+/* Runs the model once. Every input must be there, in any order; element types must be the model's, or unsigned integers
+ * of the same number of bytes for types that the caller has no name for (u16 for bf16, u8 for bool, float8 and 4-bit
+ * types).
  *
- * States: the run appends to what the session holds. When an input with the name of a state's input is passed, the session
- * first forgets that state and takes the tensor's contents instead; when an output with the name of a state's output is
- * asked for, it gets the state's contents after the run. So passing and asking for all of them is the model's original
- * signature, and passing none is a session.
+ * States: the run appends to what the session holds. When an input with the name of a state's input is passed, the
+ * session first forgets that state and takes the tensor's contents instead; when an output with the name of a state's
+ * output is asked for, it gets the state's contents after the run. So passing and asking for all of them is the model's
+ * original signature, and passing none is a session.
  *
  * After an error no output tensor is set and the states are as before the run, but for those whose inputs were passed:
  * they are empty. */

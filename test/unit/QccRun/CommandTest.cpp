@@ -1,0 +1,129 @@
+// The programs as a shell runs them, on the artifact around TinyProgram.c.
+#include "TinyModel.h"
+#include "qcc/Npz/Npz.h"
+
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+
+using namespace qcc;
+using namespace qcc::test;
+
+namespace {
+
+struct Result {
+  int status;
+  std::string text; // stdout and stderr
+};
+
+Result shell(const std::string &command) {
+  std::FILE *pipe = ::popen((command + " 2>&1").c_str(), "r");
+  Result result{-1, {}};
+  std::array<char, 4096> buffer;
+  while (size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
+    result.text.append(buffer.data(), count);
+  int status = ::pclose(pipe);
+  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return result;
+}
+
+NpzArray floats(const std::string &name, std::vector<int64_t> shape, std::vector<float> values) {
+  NpzArray array{name, DataType::F32, std::move(shape), std::vector<uint8_t>(values.size() * 4)};
+  std::memcpy(array.bytes.data(), values.data(), array.bytes.size());
+  return array;
+}
+
+class CommandTest : public ::testing::Test {
+protected:
+  void SetUp() override {
+    std::string why;
+    ASSERT_TRUE(writeTiny(artifact, tinyManifest(), readBytes(TINY_PROGRAM), why)) << why;
+  }
+  void TearDown() override {
+    for (const std::string &path : {artifact, npz, out})
+      std::filesystem::remove(path);
+  }
+  void write(const std::vector<NpzArray> &arrays) {
+    std::string error;
+    ASSERT_TRUE(writeNpz(npz, arrays, error)) << error;
+  }
+  Result run(const std::string &arguments) { return shell(std::string(QCC_RUN) + " " + artifact + " " + arguments); }
+  void expect(const Result &result, int status, const std::string &part) {
+    EXPECT_EQ(result.status, status) << result.text;
+    EXPECT_NE(result.text.find(part), std::string::npos) << result.text;
+  }
+
+  const std::string artifact = temporaryPath("command.qcc"), npz = temporaryPath("in.npz"),
+                    out = temporaryPath("out.npz");
+  const NpzArray mode{"in:mode", DataType::I64, {}, std::vector<uint8_t>(8)};
+  const NpzArray x = floats("in:x", {1, 1, 4}, {1, 1, 1, 1});
+};
+
+TEST_F(CommandTest, golden) {
+  write({mode, x, floats("out:y", {1, 1, 4}, {1, 2, 3, 4}), floats("out:total", {}, {4})});
+  expect(run("--golden=" + npz + " --threads=2"), 0, "same  y  f32 1x1x4  relative error 0");
+  write({mode, x, floats("out:y", {1, 1, 4}, {1, 2, 3, 4.5f})});
+  expect(run("--golden=" + npz), 1, "DIFFERENT  y  f32 1x1x4  relative error 0.0");
+  expect(run("--golden=" + npz + " --tolerance=0.2"), 0, "same  y");
+  expect(run("--json --golden=" + npz), 1, "\"passed\":false");
+  write({mode, x, floats("in:past", {1, 2, 4}, {1, 2, 3, 4, 5, 6, 7, 8}),
+         floats("out:present", {1, 3, 4}, {1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 1, 1})});
+  expect(run("--golden=" + npz + " --golden=" + npz), 0, "same  present  f32 1x3x4");
+  write({mode, x});
+  expect(run("--golden=" + npz), 2, "no expected output");
+  write({x, floats("out:y", {1, 1, 4}, {1, 2, 3, 4})});
+  expect(run("--golden=" + npz), 2, "input 'mode' is missing");
+  write({mode, x, floats("y", {1}, {1})});
+  expect(run("--golden=" + npz), 2, "'y' is neither in:NAME nor out:NAME");
+}
+
+TEST_F(CommandTest, inAndOut) {
+  NpzArray plainX = x, plainMode = mode;
+  plainX.name = "x", plainMode.name = "mode";
+  write({plainX, plainMode});
+  expect(run("--in=" + npz + " --out=" + out), 0, "");
+  std::vector<NpzArray> results;
+  std::string error;
+  ASSERT_TRUE(readNpz(out, results, error)) << error;
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_EQ(results[0].name, "y");
+  EXPECT_EQ(results[0].bytes, floats("y", {1, 1, 4}, {1, 2, 3, 4}).bytes);
+  expect(run("--in=" + npz), 0, "total  f32 scalar");
+  plainMode.bytes[0] = 1;
+  write({plainX, plainMode});
+  expect(run("--in=" + npz), 2, "node '/layer.0/Second'");
+}
+
+TEST_F(CommandTest, bench) {
+  NpzArray plainX = x, plainMode = mode;
+  plainX.name = "x", plainMode.name = "mode";
+  write({plainX, plainMode});
+  expect(run("--bench=7 --json --threads=1 --in=" + npz), 0, "\"runs\":7");
+  expect(run("--bench --prefill=4 --decode=2"), 2, "input 'x' is not one that a decoder has");
+}
+
+TEST_F(CommandTest, usage) {
+  expect(run("--help"), 0, "usage: qcc-run");
+  expect(run("--threads=0"), 2, "not a valid value: --threads=0");
+  expect(run("--tolerance=x"), 2, "not a valid value: --tolerance=x");
+  expect(run("--device=tpu"), 2, "not a valid value: --device=tpu");
+  expect(run("--no-such"), 2, "usage: qcc-run");
+  expect(shell(QCC_RUN), 2, "usage: qcc-run");
+  expect(shell(std::string(QCC_RUN) + " /nonexistent.qcc"), 2, "/nonexistent.qcc: No such file");
+  expect(run("--prompt=x"), 2, "--prompt: input 'x' is not one that a decoder has");
+}
+
+TEST_F(CommandTest, inspect) {
+  std::string inspect = std::string(QCC_INSPECT) + " ";
+  expect(shell(inspect + artifact), 0, "past -> present  f32 [batch, length, 4], grows along 1");
+  expect(shell(inspect + "--json " + artifact), 0, "\"kld\": 0.25");
+  expect(shell(inspect + "--verify " + artifact), 0, "verified");
+  std::vector<uint8_t> bytes = readBytes(artifact);
+  bytes[bytes.size() / 2] ^= 1;
+  writeBytes(artifact, bytes);
+  expect(shell(inspect + artifact), 2, "is not what was built");
+  expect(shell(inspect), 2, "usage: qcc-inspect");
+}
+
+} // namespace
