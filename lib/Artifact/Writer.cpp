@@ -150,7 +150,7 @@ bool ArtifactWriter::beginWeights(const WeightLayout &layout) {
     if (!describe(slot.name, slot.type, slot.shape, slot.offset, next))
       return false;
     end = (next + WeightLayout::alignment - 1) / WeightLayout::alignment * WeightLayout::alignment;
-    if (end != next && !describe("padding." + std::to_string(paddings++), DataType::U8, {end - next}, next, end))
+    if (end != next && !describe("qcc.padding." + std::to_string(paddings++), DataType::U8, {end - next}, next, end))
       return false;
   }
   std::string text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);

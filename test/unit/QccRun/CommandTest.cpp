@@ -1,32 +1,12 @@
 // The programs as a shell runs them, on the artifact around TinyProgram.c.
+#include "Shell.h"
 #include "TinyModel.h"
 #include "qcc/Npz/Npz.h"
-
-#include <sys/wait.h>
-
-#include <array>
-#include <cstdio>
 
 using namespace qcc;
 using namespace qcc::test;
 
 namespace {
-
-struct Result {
-  int status;
-  std::string text; // stdout and stderr
-};
-
-Result shell(const std::string &command) {
-  std::FILE *pipe = ::popen((command + " 2>&1").c_str(), "r");
-  Result result{-1, {}};
-  std::array<char, 4096> buffer;
-  while (size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe))
-    result.text.append(buffer.data(), count);
-  int status = ::pclose(pipe);
-  result.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  return result;
-}
 
 NpzArray floats(const std::string &name, std::vector<int64_t> shape, std::vector<float> values) {
   NpzArray array{name, DataType::F32, std::move(shape), std::vector<uint8_t>(values.size() * 4)};
@@ -48,7 +28,9 @@ protected:
     std::string error;
     ASSERT_TRUE(writeNpz(npz, arrays, error)) << error;
   }
-  Result run(const std::string &arguments) { return shell(std::string(QCC_RUN) + " " + artifact + " " + arguments); }
+  Result run(const std::string &arguments) {
+    return shell(std::string(QCC_RUN) + " " + artifact + " " + arguments + " 2>&1");
+  }
   void expect(const Result &result, int status, const std::string &part) {
     EXPECT_EQ(result.status, status) << result.text;
     EXPECT_NE(result.text.find(part), std::string::npos) << result.text;
@@ -109,21 +91,21 @@ TEST_F(CommandTest, usage) {
   expect(run("--tolerance=x"), 2, "not a valid value: --tolerance=x");
   expect(run("--device=tpu"), 2, "not a valid value: --device=tpu");
   expect(run("--no-such"), 2, "usage: qcc-run");
-  expect(shell(QCC_RUN), 2, "usage: qcc-run");
-  expect(shell(std::string(QCC_RUN) + " /nonexistent.qcc"), 2, "/nonexistent.qcc: No such file");
+  expect(shell(std::string(QCC_RUN) + " 2>&1"), 2, "usage: qcc-run");
+  expect(shell(std::string(QCC_RUN) + " /nonexistent.qcc 2>&1"), 2, "/nonexistent.qcc: No such file");
   expect(run("--prompt=x"), 2, "--prompt: input 'x' is not one that a decoder has");
 }
 
 TEST_F(CommandTest, inspect) {
   std::string inspect = std::string(QCC_INSPECT) + " ";
-  expect(shell(inspect + artifact), 0, "past -> present  f32 [batch, length, 4], grows along 1");
+  expect(shell(inspect + artifact + " 2>&1"), 0, "past -> present  f32 [batch, length, 4], grows along 1");
   expect(shell(inspect + "--json " + artifact), 0, "\"kld\": 0.25");
   expect(shell(inspect + "--verify " + artifact), 0, "verified");
   std::vector<uint8_t> bytes = readBytes(artifact);
   bytes[bytes.size() / 2] ^= 1;
   writeBytes(artifact, bytes);
-  expect(shell(inspect + artifact), 2, "is not what was built");
-  expect(shell(inspect), 2, "usage: qcc-inspect");
+  expect(shell(inspect + artifact + " 2>&1"), 2, "is not what was built");
+  expect(shell(inspect + " 2>&1"), 2, "usage: qcc-inspect");
 }
 
 } // namespace
