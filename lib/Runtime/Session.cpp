@@ -230,11 +230,14 @@ bool Session::makeOutput(int64_t index, const int64_t *dims) noexcept {
 void *Session::allocate(int64_t bytes) noexcept {
   try {
     Buffer buffer;
-    if (bytes < 0 || !buffer.reserve(bytes))
+    if (bytes < 0 || !buffer.reserve(bytes)) {
+      failure.set(QCC1_MEMORY, "no memory for " + std::to_string(bytes) + " bytes of intermediate values");
       return nullptr;
+    }
     scratch.push_back(std::move(buffer));
     return scratch.back().data();
   } catch (const std::bad_alloc &) {
+    failure.code = QCC1_MEMORY;
     return nullptr;
   }
 }
@@ -271,12 +274,10 @@ bool Session::execute(Error &error) {
   };
   frame.allocate = [](qcc_frame *frame, int64_t bytes) {
     Session *session = static_cast<Session *>(frame->runtime);
-    void *made = session->allocate(bytes);
-    if (!made) {
-      session->failure.set(QCC1_MEMORY, "no memory for " + std::to_string(bytes) + " bytes of intermediate values");
+    void *memory = session->allocate(bytes);
+    if (!memory)
       session->pool.abandon(0);
-    }
-    return made;
+    return memory;
   };
   struct Call {
     void (*run)(qcc_frame *, int64_t);

@@ -2,7 +2,7 @@
  *
  * Inputs x [batch, tokens, 4] f32 and mode [] i64; outputs y [batch, tokens, 4], total [] f32 (the sum over the whole
  * state); state past -> present [batch, length, 4] f32. mode 1: node 2 fails; 2: an output no memory holds; 3: a
- * scratch that no memory holds, which fails node 1; 4: total is not made. */
+ * scratch that no memory holds; 4: total is not made. */
 #include "qcc/Runtime/Abi.h"
 
 #ifndef TINY_ABI_VERSION
@@ -39,8 +39,8 @@ static void run(qcc_frame *frame, int64_t thread) {
       frame->output(frame, 1, 0);
     if (mode == 1)
       frame->error = 2;
-    if (mode == 3 && !frame->allocate(frame, INT64_C(1) << 60))
-      frame->error = 1;
+    if (mode == 3)
+      frame->allocate(frame, INT64_C(1) << 60);
     frame->exchange = frame->allocate(frame, 64);
   }
   for (int64_t row = rows * thread / frame->threads; row < rows * (thread + 1) / frame->threads; ++row)
