@@ -81,9 +81,12 @@ def Tile_ErrorOp : Tile_Op<"error", [Pure]> {
 
 def Tile_ThreadScratchOp : Tile_Op<"thread_scratch"> {
   let summary = "`bytes` bytes of storage of this thread alone, until the launch that uses it ends";
-  let arguments = (ins I64Attr:$bytes);
+  let description = [{
+    All of them share one area: those that one launch uses at the same time stand at different offsets.
+  }];
+  let arguments = (ins I64Attr:$bytes, DefaultValuedAttr<I64Attr, "0">:$offset);
   let results = (outs LLVM_AnyPointer:$data);
-  let assemblyFormat = "$bytes attr-dict `:` type($data)";
+  let assemblyFormat = "$bytes (`at` $offset^)? attr-dict `:` type($data)";
 }
 
 def Tile_LaunchOp : Tile_Op<"launch"> {

@@ -8,6 +8,7 @@ const OperatorRegistry &OperatorRegistry::get() {
     OperatorRegistry result;
     registerDimensions(result);
     registerElementwise(result);
+    registerMatMul(result);
     return result;
   }();
   return registry;
@@ -25,6 +26,14 @@ void OperatorRegistry::add(Operator op) {
   bool fresh = table.try_emplace(name, std::move(op)).second;
   if (!fresh)
     llvm::report_fatal_error(llvm::Twine("operator registered twice: ") + name);
+}
+
+void OperatorRegistry::add(llvm::StringRef domain, llvm::StringRef type, std::function<mlir::LogicalResult(Infer &)> infer,
+                           std::function<mlir::LogicalResult(const Node &, Lowering &)> lower) {
+  Operator op;
+  op.domain = domain, op.type = type;
+  op.infer = std::move(infer), op.lower = std::move(lower);
+  add(std::move(op));
 }
 
 llvm::SmallVector<const Operator *> OperatorRegistry::all() const {

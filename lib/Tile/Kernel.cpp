@@ -174,7 +174,9 @@ void Kernel::store(Value tensor, ArrayRef<Value> coordinates, Value value) { sto
 
 Value Kernel::threadScratch(int64_t bytes) {
   auto ptr = LLVM::LLVMPointerType::get(b.getContext());
-  return argument(tile::ThreadScratchOp::create(lowering.host, lowering.loc, ptr, bytes));
+  int64_t offset = scratchBytes;
+  scratchBytes += llvm::alignTo(bytes, 64);
+  return argument(tile::ThreadScratchOp::create(lowering.host, lowering.loc, ptr, bytes, offset));
 }
 
 Value Kernel::linearize(ArrayRef<Value> coordinates, ArrayRef<Dim> dims) {

@@ -311,8 +311,8 @@ Value RunWriter::convert(Operation *op) {
     return at(field(offsetof(qcc_frame, weights)), c(weight.getOffset()));
   if (isa<tile::ErrorOp>(op))
     return at(frame, offsetof(qcc_frame, error));
-  if (isa<tile::ThreadScratchOp>(op))
-    return scratch;
+  if (auto part = dyn_cast<tile::ThreadScratchOp>(op))
+    return part.getOffset() ? at(scratch, c(part.getOffset())) : scratch;
   Value isFirst = is(arith::CmpIPredicate::eq, thread, c(0));
   if (auto output = dyn_cast<tile::OutputOp>(op)) {
     when(isFirst, [&] {
@@ -373,7 +373,7 @@ void RunWriter::write(func::FuncOp source) {
   int64_t scratchBytes = 0, rank = 1;
   source.walk([&](Operation *op) {
     if (auto need = dyn_cast<tile::ThreadScratchOp>(op))
-      scratchBytes = std::max<int64_t>(scratchBytes, need.getBytes());
+      scratchBytes = std::max<int64_t>(scratchBytes, need.getOffset() + need.getBytes());
     if (auto output = dyn_cast<tile::OutputOp>(op))
       rank = std::max<int64_t>(rank, output.getDims().size());
   });

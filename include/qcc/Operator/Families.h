@@ -7,5 +7,6 @@ class OperatorRegistry;
 
 void registerDimensions(OperatorRegistry &);
 void registerElementwise(OperatorRegistry &);
+void registerMatMul(OperatorRegistry &);
 
 } // namespace qcc

@@ -38,6 +38,9 @@ public:
   const Operator *find(llvm::StringRef domain, llvm::StringRef type) const;
   const Operator *find(onnx::NodeOp node) const { return find(node.getDomain(), node.getOpType()); }
   void add(Operator op);
+  /// Adds an operator that has kernels of its own.
+  void add(llvm::StringRef domain, llvm::StringRef type, std::function<mlir::LogicalResult(Infer &)> infer,
+           std::function<mlir::LogicalResult(const Node &, Lowering &)> lower);
   llvm::SmallVector<const Operator *> all() const;
 
 private:

@@ -83,7 +83,7 @@ public:
   /// Access to raw storage: element `index` of an array of `element` at `base`.
   mlir::Value loadAt(mlir::Value base, mlir::Value index, mlir::Type element);
   void storeAt(mlir::Value base, mlir::Value index, mlir::Type element, mlir::Value value);
-  /// `bytes` bytes of the executing thread's own storage.
+  /// `bytes` bytes of the executing thread's own storage; each call gives another part of it.
   mlir::Value threadScratch(int64_t bytes);
 
   mlir::Value linearize(llvm::ArrayRef<mlir::Value> coordinates, llvm::ArrayRef<Dim> dims);
@@ -99,6 +99,7 @@ private:
   llvm::SmallVector<mlir::Value> hostArguments;
   llvm::DenseMap<mlir::Value, mlir::Value> byHostValue;
   llvm::DenseMap<Dim, mlir::Value> byDim;
+  int64_t scratchBytes = 0;
   bool launched = false;
 };
 
