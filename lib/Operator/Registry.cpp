@@ -6,6 +6,7 @@ using namespace qcc;
 const OperatorRegistry &OperatorRegistry::get() {
   static const OperatorRegistry registry = [] {
     OperatorRegistry result;
+    registerAppend(result);
     registerDimensions(result);
     registerElementwise(result);
     registerMatMul(result);

@@ -60,12 +60,27 @@ static Manifest::Value valueOf(StringAttr name, Type type, const Dimensions &dim
   return value;
 }
 
+/// The result of `main` that extends the state which argument `i` is.
+static unsigned stateResult(func::FuncOp main, unsigned i) {
+  unsigned result = 0;
+  while (main.getResultAttr(result, stateAttr) != main.getArgAttr(i, stateAttr))
+    ++result;
+  return result;
+}
+
 ProgramSignature qcc::signatureOf(ModuleOp module) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   ProgramSignature signature;
-  for (Type type : main.getArgumentTypes())
-    signature.inputs.push_back(dimsOf(type));
-  signature.outputs = main.getNumResults();
+  for (auto [i, type] : llvm::enumerate(main.getArgumentTypes())) {
+    if (!main.getArgAttr(i, stateAttr)) {
+      signature.inputs.push_back(dimsOf(type));
+      continue;
+    }
+    Type after = main.getResultTypes()[stateResult(main, i)];
+    auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
+    signature.states.push_back({dimsOf(type)[stateAxis], dimsOf(after)[stateAxis], capacity.getValue().getResult(0)});
+  }
+  signature.outputs = main.getNumResults() - signature.states.size();
   return signature;
 }
 
@@ -77,10 +92,18 @@ LogicalResult qcc::fillManifest(Compilation &c) {
   Manifest &manifest = c.manifest;
   manifest.qccVersion = QCC_VERSION;
   manifest.modelName = llvm::sys::path::filename(c.options.model).str();
-  for (auto [i, type] : llvm::enumerate(main.getArgumentTypes()))
-    manifest.inputs.push_back(valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
+  for (auto [i, type] : llvm::enumerate(main.getArgumentTypes())) {
+    Manifest::Value value = valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims);
+    if (main.getArgAttr(i, stateAttr)) {
+      auto output = main.getResultAttrOfType<StringAttr>(stateResult(main, i), "onnx.name");
+      manifest.states.push_back({value.name, output.str(), value.type, value.dims, stateAxis});
+    } else {
+      manifest.inputs.push_back(value);
+    }
+  }
   for (auto [i, type] : llvm::enumerate(main.getResultTypes()))
-    manifest.outputs.push_back(valueOf(main.getResultAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
+    if (!main.getResultAttr(i, stateAttr))
+      manifest.outputs.push_back(valueOf(main.getResultAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
   // The most demanding target first: the runtime takes the first one that the machine can run.
   llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) { return a.facts.features.size() > b.facts.features.size(); });
   for (TargetCode &code : c.code)

@@ -5,6 +5,7 @@
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
 #include "qcc/Canonicalize/Canonicalize.h"
+#include "qcc/Canonicalize/Raise.h"
 #include "qcc/Import/Import.h"
 #include "qcc/Operator/Registry.h"
 #include "qcc/Pipeline/HostRun.h"
@@ -21,8 +22,15 @@ static LogicalResult importStage(Compilation &c) {
   return success(bool(c.module));
 }
 
-static LogicalResult canonicalizeStage(Compilation &c) { 
-  return success(succeeded(checkOperators(*c.module)) && succeeded(inferShapes(*c.module)) && succeeded(foldConstants(c)));
+static LogicalResult canonicalizeStage(Compilation &c) {
+  if (failed(checkOperators(*c.module)) || failed(inferShapes(*c.module)))
+    return failure();
+  removeIdentities(*c.module);
+  raiseNormalization(*c.module);
+  raiseAttention(*c.module);
+  if (c.options.states && failed(recognizeStates(*c.module)))
+    return failure();
+  return foldConstants(c);
 }
 
 static LogicalResult checkCanonical(Compilation &c) {

@@ -138,7 +138,15 @@ void Lowering::alias(Value tensor, Value of) {
   else {
     Value shared = storage(of);
     storages[tensor] = shared;
+    if (auto it = capacities.find(of); it != capacities.end())
+      capacities[tensor] = Dim(it->second);
   }
+}
+
+Dim Lowering::storedLength(Value tensor, unsigned axis) const {
+  if (auto it = capacities.find(tensor); it != capacities.end() && axis == stateAxis)
+    return it->second;
+  return dimsOf(tensor.getType())[axis];
 }
 
 void Lowering::copy(Value tensor, Value to) {
@@ -274,21 +282,34 @@ LogicalResult Lowering::run() {
   auto function = func::FuncOp::create(host, main.getLoc(), "run", host.getFunctionType({}, {}));
   host.setInsertionPointToStart(function.addEntryBlock());
   Block &body = main.getBody().front();
-  for (auto [i, argument] : llvm::enumerate(body.getArguments()))
-    storages[argument] = tile::InputOp::create(host, loc, ptr, i);
+  unsigned inputs = 0;
+  for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
+    if (auto state = main.getArgAttrOfType<IntegerAttr>(i, stateAttr)) {
+      storages[argument] = tile::StateOp::create(host, loc, ptr, state.getInt());
+      auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
+      capacities[argument] = capacity.getValue().getResult(0);
+    } else {
+      storages[argument] = tile::InputOp::create(host, loc, ptr, inputs++);
+    }
+  }
   Operation *terminator = body.getTerminator();
+  SmallVector<Value> results; // without those that are states
   for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
-    if (result.getDefiningOp<onnx::NodeOp>())
-      outputs.try_emplace(result, i);
+    if (!main.getResultAttr(i, stateAttr))
+      results.push_back(result);
+  for (auto [i, result] : llvm::enumerate(results))
+    if (result.getDefiningOp())
+      if (!result.getDefiningOp<onnx::WeightOp>())
+        outputs.try_emplace(result, i);
   // Outputs whose sizes are known now get their storage now: together they need one barrier.
-  for (auto [i, result] : llvm::enumerate(terminator->getOperands()))
+  for (auto [i, result] : llvm::enumerate(results))
     if (auto it = outputs.find(result); it != outputs.end() && it->second == i)
       if (llvm::none_of(dimsOf(result.getType()), [&](Dim dim) { return dims.isRuntime(dim); }))
         storage(result);
   if (failed(block(body)))
     return failure();
   loc = main.getLoc();
-  for (auto [i, result] : llvm::enumerate(terminator->getOperands())) {
+  for (auto [i, result] : llvm::enumerate(results)) {
     auto it = outputs.find(result);
     if (it != outputs.end() && it->second == i)
       continue; // computed in place

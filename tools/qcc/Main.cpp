@@ -21,6 +21,8 @@ static cl::list<std::string> targets("target", cl::desc("Targets to generate cod
 static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"), cl::value_desc("F"), cl::init("float32"), cl::cat(category));
 static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"), cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"), cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
+static cl::opt<bool> keepSignature("keep-signature", cl::desc("Keep KV caches as inputs and outputs instead of states of the session"), cl::cat(category));
+static cl::list<std::string> files("add-file", cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"), cl::value_desc("NAME=FILE"), cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
@@ -85,6 +87,13 @@ int main(int argc, char **argv) {
     options.targets = targets;
   options.format = format;
   options.act = act;
+  options.states = !keepSignature;
+  for (const std::string &file : files) {
+    auto [name, source] = StringRef(file).split('=');
+    if (name.empty() || source.empty())
+      return fail("--add-file=" + file + ": expected NAME=FILE");
+    options.files[name.str()] = source.str();
+  }
   Compilation compilation(context, options);
 
   // Linking resets every option of the process: what is needed afterwards is copied here.

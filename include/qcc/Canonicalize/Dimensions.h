@@ -81,6 +81,13 @@ private:
   llvm::StringMap<unsigned> inputs;
 };
 
+/// Marks an argument of `main` as the state of that number, and the result that extends it.
+inline constexpr llvm::StringLiteral stateAttr = "qnt.state";
+/// On such an argument: an affine map to the number of positions that its storage has room for.
+inline constexpr llvm::StringLiteral capacityAttr = "qnt.capacity";
+/// The axis of a state (batch, heads, positions, size) that is appended to.
+inline constexpr unsigned stateAxis = 2;
+
 /// The value of a constant dimension.
 std::optional<int64_t> constantOf(Dim dim);
 

@@ -5,6 +5,7 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerAppend(OperatorRegistry &);
 void registerDimensions(OperatorRegistry &);
 void registerElementwise(OperatorRegistry &);
 void registerMatMul(OperatorRegistry &);

@@ -14,6 +14,7 @@ struct CompileOptions {
   std::vector<std::string> targets = {"native"};
   std::string format = "float32";               // as formats are spelled
   std::string act = "auto";                     // compute type of activations
+  bool states = true;                           // whether KV caches become states of the session
   std::map<std::string, std::string> files;     // further parts of the artifact: name in it, path
 };
 

@@ -42,6 +42,8 @@ public:
   mlir::Value storage(mlir::Value tensor);
   /// Makes `tensor` share the storage of `of` (a reshape).
   void alias(mlir::Value tensor, mlir::Value of);
+  /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.
+  Dim storedLength(mlir::Value tensor, unsigned axis) const;
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
@@ -75,6 +77,7 @@ private:
 
   mlir::ModuleOp source;
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
+  llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, unsigned> outputs; // results of main that are computed straight into the output
   llvm::DenseMap<unsigned, mlir::Value> symbols; // by position
