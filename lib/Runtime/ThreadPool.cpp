@@ -20,25 +20,25 @@ void pauseCore() {
 #endif
 }
 
-// Waits a moment longer each time it is called: with `pause` as long as the others are likely to be running, then by
-// giving the core away, because they may be waiting for it.
-class Patience {
-public:
-  void wait() {
-    if (++spins < spinLimit)
-      pauseCore();
-    else
-      sched_yield();
-  }
-  bool spent() const { return spins >= spinLimit; }
-
-private:
-  // About 50 to 150 microseconds; the longest imbalance between two barriers is of that order.
-  static constexpr int spinLimit = 4000;
-  int spins = 0;
-};
-
 } // namespace
+
+void Patience::wait() {
+  if (yields == 0 && waits < limit) {
+    ++waits;
+    pauseCore();
+    return;
+  }
+  if (yields == 0)
+    limit = std::max(limit / 2, leastSpins);
+  yields = std::min(yields + 1, manyYields);
+  sched_yield();
+}
+
+void Patience::end() {
+  if (yields == 0)
+    limit = std::min(limit * 2, mostSpins);
+  waits = yields = 0;
+}
 
 int usableThreads() {
   int usable = static_cast<int>(std::thread::hardware_concurrency());
@@ -54,7 +54,7 @@ int usableThreads() {
   return std::clamp(usable, 1, 256);
 }
 
-ThreadPool::ThreadPool(int threads) : count(threads), exits(threads) {
+ThreadPool::ThreadPool(int threads) : count(threads), slots(threads) {
   try {
     for (int64_t thread = 1; thread < count; ++thread)
       workers.emplace_back([this, thread] { serve(thread); });
@@ -78,7 +78,7 @@ void ThreadPool::stop() {
 }
 
 void ThreadPool::call(int64_t thread) {
-  if (setjmp(exits[thread].where) == 0)
+  if (setjmp(slots[thread].exit) == 0)
     work(argument, thread);
 }
 
@@ -86,8 +86,10 @@ void ThreadPool::serve(int64_t thread) {
   uint64_t seen = 0;
   for (;;) {
     // The next token's run usually follows at once, so the thread looks out for it before it sleeps.
-    for (Patience patience; generation.load(std::memory_order_acquire) == seen && !patience.spent();)
+    Patience &patience = slots[thread].betweenRuns;
+    while (generation.load(std::memory_order_acquire) == seen && !patience.spent())
       patience.wait();
+    patience.end();
     if (generation.load(std::memory_order_acquire) == seen) {
       std::unique_lock<std::mutex> lock(mutex);
       started.wait(lock, [&] { return generation.load(std::memory_order_relaxed) != seen; });
@@ -113,14 +115,16 @@ bool ThreadPool::run(Work newWork, void *newArgument) {
   if (count > 1)
     started.notify_all();
   call(0);
-  for (Patience patience; running.load(std::memory_order_acquire) != 0;)
+  Patience &patience = slots[0].betweenRuns;
+  while (running.load(std::memory_order_acquire) != 0)
     patience.wait();
+  patience.end();
   return !abandoned.load(std::memory_order_relaxed);
 }
 
 void ThreadPool::barrier(int64_t thread) {
   if (abandoned.load(std::memory_order_acquire))
-    std::longjmp(exits[thread].where, 1);
+    std::longjmp(slots[thread].exit, 1);
   if (count == 1)
     return;
   uint64_t before = epoch.load(std::memory_order_relaxed);
@@ -129,14 +133,18 @@ void ThreadPool::barrier(int64_t thread) {
     epoch.store(before + 1, std::memory_order_release);
     return;
   }
-  for (Patience patience; epoch.load(std::memory_order_acquire) == before; patience.wait())
+  Patience &patience = slots[thread].atBarrier;
+  while (epoch.load(std::memory_order_acquire) == before) {
     if (abandoned.load(std::memory_order_relaxed))
-      std::longjmp(exits[thread].where, 1);
+      std::longjmp(slots[thread].exit, 1);
+    patience.wait();
+  }
+  patience.end();
 }
 
 void ThreadPool::abandon(int64_t thread) {
   abandoned.store(true, std::memory_order_release);
-  std::longjmp(exits[thread].where, 1);
+  std::longjmp(slots[thread].exit, 1);
 }
 
 } // namespace qcc

@@ -15,6 +15,21 @@ namespace qcc {
 // As many threads as the process may run at once: its affinity mask and its control group's quota.
 int usableThreads();
 
+// How one thread waits for others at one kind of place: by `pause` as long as they are likely to be running, then by
+// giving its core away each time, because they may be waiting for this very core. The spinning adapts: where it was in
+// vain it is halved, where it was not it is doubled, so threads that share a core hand it over at once.
+class Patience {
+public:
+  void wait();
+  void end(); // what was waited for has come
+  // Long enough for a thread without work to sleep.
+  bool spent() const { return yields == manyYields; }
+
+private:
+  static constexpr int leastSpins = 16, mostSpins = 2048, manyYields = 100;
+  int limit = mostSpins, waits = 0, yields = 0;
+};
+
 class ThreadPool {
 public:
   // Throws std::system_error when the system gives no more threads.
@@ -43,10 +58,12 @@ private:
 
   const int64_t count;
   std::vector<std::thread> workers;
-  struct Exit {
-    std::jmp_buf where;
+  // What belongs to one thread.
+  struct alignas(64) Slot {
+    std::jmp_buf exit;
+    Patience atBarrier, betweenRuns;
   };
-  std::vector<Exit> exits; // one per thread
+  std::vector<Slot> slots;
 
   // Each on a cache line of its own: waiting threads read one while others write the next.
   alignas(64) std::atomic<int64_t> arrived{0};

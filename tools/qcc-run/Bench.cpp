@@ -106,13 +106,17 @@ int bench(Program &program, const std::vector<NpzArray> &given, const BenchOptio
     for (const Manifest::Value &value : program.manifest().outputs)
       outputs.push_back(value.name);
     std::vector<TensorHandle> results;
-    for (int64_t i = 0; i <= runs; ++i) {
+    bool warm = false;
+    // The system needs a moment until every thread has a core of its own.
+    constexpr double warmUp = 0.05;
+    for (auto start = Clock::now(); static_cast<int64_t>(times.whole.size()) < runs;) {
       program.reset();
       auto begun = Clock::now();
       if (!program.run(passed, outputs, results, error))
         return fail(error);
-      if (i > 0)
+      if (warm)
         times.whole.push_back(secondsSince(begun));
+      warm |= secondsSince(start) >= warmUp;
     }
   }
 

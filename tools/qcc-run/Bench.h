@@ -15,8 +15,8 @@ struct BenchOptions {
   bool json = false;
 };
 
-// Measures runs after one that is not counted. Without `inputs`, makes them: dimensions known at run time only are 1,
-// numbers are drawn from [-1, 1), integers are 0. Returns the exit status.
+// Measures runs after a warm-up that is not counted. Without `inputs`, makes them: dimensions known at run time only
+// are 1, numbers are drawn from [-1, 1), integers are 0. Returns the exit status.
 int bench(Program &program, const std::vector<NpzArray> &inputs, const BenchOptions &options);
 
 } // namespace qcc
