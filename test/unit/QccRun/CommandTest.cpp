@@ -96,6 +96,11 @@ TEST_F(CommandTest, usage) {
   expect(run("--prompt=x"), 2, "--prompt: input 'x' is not one that a decoder has");
 }
 
+TEST_F(CommandTest, clientInC) {
+  expect(shell(std::string(C_CLIENT) + " " + artifact + " 2>&1"), 0, "1 2 3 4\n");
+  expect(shell(std::string(C_CLIENT) + " /nonexistent.qcc 2>&1"), 2, "No such file");
+}
+
 TEST_F(CommandTest, inspect) {
   std::string inspect = std::string(QCC_INSPECT) + " ";
   expect(shell(inspect + artifact + " 2>&1"), 0, "past -> present  f32 [batch, length, 4], grows along 1");
