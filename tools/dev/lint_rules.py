@@ -98,12 +98,12 @@ def include_directions(tree):
 
 
 def include_guards(tree):
-    """A public header's guard is its path: include/qcc/Runtime/Abi.h has QCC_RUNTIME_ABI_H."""
+    """A header is included once: #pragma once, or a guard that ends with the file's name (C headers)."""
     for path, text in tree.items():
-        if path.startswith("include/") and path.endswith(".h"):
-            guard = re.sub(r"[^A-Z0-9]", "_", path[len("include/"):].upper())
-            if f"#ifndef {guard}\n#define {guard}\n" not in text:
-                yield f"{path}:1: include-guard: expected the guard {guard}"
+        if path.endswith(".h"):
+            name = re.sub(r"[^A-Z0-9]", "_", PurePosixPath(path).name.upper())
+            if not re.search(rf"^#pragma once$|^#ifndef (\w*{name})\n#define \1$", text, re.M):
+                yield f"{path}:1: include-guard: neither #pragma once nor a guard that ends with {name}"
 
 
 def command_line_options(tree):
