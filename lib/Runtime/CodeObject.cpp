@@ -39,9 +39,10 @@ std::string missing(const ArtifactReader &artifact, const Manifest::Target &targ
   return {};
 }
 
-// dlopen wants a file of its own: an anonymous one.
-void *loadLibrary(Part code, std::string &why) {
-  int file = ::memfd_create("qcc-code", MFD_CLOEXEC);
+// dlopen wants a file of its own: an anonymous one. It stays open as long as the library: dlopen takes equal names for the
+// same library, and a closed descriptor's number is soon the name of another.
+void *loadLibrary(Part code, int &file, std::string &why) {
+  file = ::memfd_create("qcc-code", MFD_CLOEXEC);
   if (file < 0) {
     why = std::string("memfd_create: ") + std::strerror(errno);
     return nullptr;
@@ -63,7 +64,6 @@ void *loadLibrary(Part code, std::string &why) {
     if (!library)
       why = ::dlerror();
   }
-  ::close(file);
   return library;
 }
 
@@ -98,7 +98,7 @@ std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, con
   std::unique_ptr<CodeObject> object(new CodeObject);
   object->targetName = chosen->name;
   std::string why;
-  object->library = loadLibrary(artifact.part(chosen->entry), why);
+  object->library = loadLibrary(artifact.part(chosen->entry), object->file, why);
   if (!object->library)
     return fail(why);
   object->entry = static_cast<const qcc_program *>(::dlsym(object->library, QCC_PROGRAM_SYMBOL));
@@ -122,6 +122,8 @@ std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, con
 CodeObject::~CodeObject() {
   if (library)
     ::dlclose(library);
+  if (file >= 0)
+    ::close(file);
 }
 
 } // namespace qcc

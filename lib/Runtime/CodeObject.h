@@ -25,6 +25,7 @@ public:
 private:
   CodeObject() = default;
   void *library = nullptr;
+  int file = -1; // what `library` was loaded from
   const qcc_program *entry = nullptr;
   std::string targetName;
 };
