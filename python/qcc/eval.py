@@ -44,7 +44,7 @@ def holds(gate, report):
         value = (report.get(group) or {}).get(member)
     if not isinstance(value, (int, float)):
         raise UsageError(f"'{text}': this evaluation has no '{name}'")
-    return compare(value, bound) or np.isnan(value)
+    return bool(compare(value, bound) or np.isnan(value))
 
 
 def open_model(path, folder, threads, fmt):
