@@ -55,5 +55,6 @@ def test_a_clean_tree_has_no_findings():
 def test_formatting_is_checked(tmp_path):
     (tmp_path / "a.cpp").write_text("int  main( ) {return 0 ;}\n")
     assert lint_rules.check_formatting(tmp_path, {"a.cpp": ""})
-    (tmp_path / "a.cpp").write_text("int main() { return 0; }\n")
+    lint_rules.format_sources(tmp_path, {"a.cpp": ""})
+    assert (tmp_path / "a.cpp").read_text() == "int main() { return 0; }\n"
     assert lint_rules.check_formatting(tmp_path, {"a.cpp": ""}) == []

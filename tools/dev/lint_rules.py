@@ -3,7 +3,7 @@ import hashlib
 import re
 import shutil
 import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 LINE_LIMITS = {".cpp": 1000, ".c": 1000, ".py": 1000, ".td": 500, ".h": 300}
 SOURCES_PER_FOLDER = 20
@@ -190,17 +190,26 @@ def check(tree):
     return [finding for rule in RULES for finding in rule(tree)]
 
 
-def check_formatting(root, tree):
+def clang_format(root, tree, *options):
     tool = shutil.which("clang-format-22") or "/usr/lib/llvm-22/bin/clang-format"
     files = [path for path in tree if path.endswith(CPP)]
-    if not files:
-        return []
-    if not Path(tool).exists():
+    return subprocess.run([tool, *options, *files], cwd=root, capture_output=True, text=True) if files else None
+
+
+def format_sources(root, tree):
+    clang_format(root, tree, "-i").check_returncode()
+
+
+def check_formatting(root, tree):
+    try:
+        run = clang_format(root, tree, "--dry-run", "-Werror")
+    except FileNotFoundError:
         return ["tools/dev/lint:1: format: clang-format-22 is missing; tools/dev/bootstrap installs it"]
-    run = subprocess.run([tool, "--dry-run", "-Werror", *files], cwd=root, capture_output=True, text=True)
+    if run is None or run.returncode == 0:
+        return []
     bad = {}
     for path, line in re.findall(r"^([^:\n]+):(\d+):\d+: error: ", run.stderr, re.M):
         bad.setdefault(path, line)
-    if run.returncode and not bad:
+    if not bad:
         return [f"tools/dev/lint:1: format: {run.stderr.strip()[:200]}"]
-    return [f"{path}:{line}: format: run clang-format-22 -i on it" for path, line in bad.items()]
+    return [f"{path}:{line}: format: tools/dev/lint --fix mends it" for path, line in bad.items()]

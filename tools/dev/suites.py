@@ -49,7 +49,7 @@ def unit():
 
 
 def lit(report="lit.xml", **environment):
-    return counted([LIT, "-sv", "-j", WORKERS, "--xunit-xml-output", REPORTS / report, BUILD / "test"], REPORTS / report,
+    return counted([LIT, "-v", "-q", "-j", WORKERS, "--xunit-xml-output", REPORTS / report, BUILD / "test"], REPORTS / report,
                    env={**os.environ, **environment})
 
 
