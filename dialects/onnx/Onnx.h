@@ -16,8 +16,8 @@
 
 namespace qcc::onnx {
 
-/// Bytes that `count` elements of `element` take in ONNX's raw_data: 4-bit and 2-bit types are packed, booleans take a byte each.
-/// Nothing for a type without a fixed size or when the number does not fit.
+/// Bytes that `count` elements of `element` take in ONNX's raw_data: 4-bit and 2-bit types are packed, booleans take a
+/// byte each. Nothing for a type without a fixed size or when the number does not fit.
 std::optional<int64_t> rawBytes(mlir::Type element, int64_t count);
 
 } // namespace qcc::onnx

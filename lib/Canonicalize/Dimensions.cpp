@@ -175,7 +175,9 @@ static void factors(Dim dim, int64_t &constant, SmallVectorImpl<Dim> &rest) {
 static Dim rebuild(int64_t constant, SmallVectorImpl<Dim> &rest, MLIRContext *context) {
   // One order of factors for one product, so that equal lengths are the same expression.
   llvm::sort(rest, [](Dim a, Dim b) {
-    auto key = [](Dim d) { return isa<AffineSymbolExpr>(d) ? int64_t(cast<AffineSymbolExpr>(d).getPosition()) : INT64_MAX; };
+    auto key = [](Dim d) {
+      return isa<AffineSymbolExpr>(d) ? int64_t(cast<AffineSymbolExpr>(d).getPosition()) : INT64_MAX;
+    };
     return key(a) < key(b);
   });
   if (rest.empty() || constant == 0)
@@ -277,7 +279,8 @@ bool Dimensions::isRuntime(Dim dim) const {
   dim.walk([&](AffineExpr part) {
     if (auto symbol = dyn_cast<AffineSymbolExpr>(part)) {
       const Symbol &entry = table[symbol.getPosition()];
-      found |= entry.kind == Kind::Runtime || llvm::any_of(entry.operands, [&](Dim operand) { return isRuntime(operand); });
+      found |=
+          entry.kind == Kind::Runtime || llvm::any_of(entry.operands, [&](Dim operand) { return isRuntime(operand); });
     }
   });
   return found;
@@ -314,7 +317,8 @@ bool Dimensions::isNonNegative(Dim dim) const {
 }
 
 AffineMap Dimensions::map(ArrayRef<Dim> dims) const {
-  unsigned symbols = 0; // no more than are used: equal dimensions must give equal types however many symbols the program has by now
+  unsigned symbols =
+      0; // no more than are used: equal dimensions must give equal types however many symbols the program has by now
   for (Dim dim : dims)
     dim.walk([&](AffineExpr part) {
       if (auto symbol = dyn_cast<AffineSymbolExpr>(part))

@@ -1,7 +1,7 @@
 #include "dialects/onnx/Onnx.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Canonicalize/Canonicalize.h"
 #include "qcc/Operator/Registry.h"
-#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include <map>
 
 using namespace mlir;
@@ -45,8 +45,10 @@ LogicalResult qcc::inferShapes(ModuleOp module) {
   auto results = main.getBody().front().getTerminator()->getOperandTypes();
   for (auto [i, type] : llvm::enumerate(results))
     if (!isa<RankedTensorType>(type))
-      return main.emitError("output ") << main.getResultAttrOfType<StringAttr>(i, "onnx.name") << " is no tensor of known rank";
-  main.setFunctionType(FunctionType::get(module.getContext(), main.getFunctionType().getInputs(), SmallVector<Type>(results)));
+      return main.emitError("output ") << main.getResultAttrOfType<StringAttr>(i, "onnx.name")
+                                       << " is no tensor of known rank";
+  main.setFunctionType(
+      FunctionType::get(module.getContext(), main.getFunctionType().getInputs(), SmallVector<Type>(results)));
   dims->store(module);
   return success();
 }

@@ -22,7 +22,8 @@ bool qcc::reducesLastAxis(onnx::NodeOp op) {
       for (Dim dim : *found)
         axes->push_back(constantOf(dim).value_or(INT64_MAX));
     }
-  return axes && axes->size() == 1 && ((*axes)[0] == -1 || (*axes)[0] == node.rank(0) - 1) && node.intAttr("keepdims", 1) == 1;
+  return axes && axes->size() == 1 && ((*axes)[0] == -1 || (*axes)[0] == node.rank(0) - 1) &&
+         node.intAttr("keepdims", 1) == 1;
 }
 
 SmallVector<int64_t> qcc::permutationOf(onnx::NodeOp op) {
@@ -34,12 +35,14 @@ SmallVector<int64_t> qcc::permutationOf(onnx::NodeOp op) {
   return llvm::to_vector(llvm::reverse(llvm::seq<int64_t>(0, node.rank(0))));
 }
 
-Value qcc::makeNode(OpBuilder &b, Location loc, StringRef type, int64_t version, ValueRange operands, ArrayRef<NamedAttribute> attrs, Type result) {
+Value qcc::makeNode(OpBuilder &b, Location loc, StringRef type, int64_t version, ValueRange operands,
+                    ArrayRef<NamedAttribute> attrs, Type result) {
   SmallVector<Value> inputs;
   for (Value operand : operands)
     inputs.push_back(operand ? operand : Value(onnx::AbsentOp::create(b, loc, b.getNoneType())));
-  auto node = onnx::NodeOp::create(b, loc, TypeRange{result}, b.getStringAttr(type), b.getStringAttr(""), b.getI64IntegerAttr(version),
-                                   b.getDictionaryAttr(attrs), DictionaryAttr(), DenseI64ArrayAttr(), inputs, 0);
+  auto node = onnx::NodeOp::create(b, loc, TypeRange{result}, b.getStringAttr(type), b.getStringAttr(""),
+                                   b.getI64IntegerAttr(version), b.getDictionaryAttr(attrs), DictionaryAttr(),
+                                   DenseI64ArrayAttr(), inputs, 0);
   return node->getResult(0);
 }
 

@@ -1,8 +1,8 @@
 // Matching nodes by dataflow, and rewriting them.
 #pragma once
 
-#include "qcc/Operator/Node.h"
 #include "mlir/IR/Builders.h"
+#include "qcc/Operator/Node.h"
 
 namespace qcc {
 
@@ -33,8 +33,8 @@ bool reducesLastAxis(onnx::NodeOp node);
 llvm::SmallVector<int64_t> permutationOf(onnx::NodeOp node);
 
 /// A new node of the default domain with one result, of the version given. Missing operands are null.
-mlir::Value makeNode(mlir::OpBuilder &b, mlir::Location loc, llvm::StringRef type, int64_t version, mlir::ValueRange operands,
-                     llvm::ArrayRef<mlir::NamedAttribute> attrs, mlir::Type result);
+mlir::Value makeNode(mlir::OpBuilder &b, mlir::Location loc, llvm::StringRef type, int64_t version,
+                     mlir::ValueRange operands, llvm::ArrayRef<mlir::NamedAttribute> attrs, mlir::Type result);
 
 /// Erases the nodes and constants of a block that nothing uses.
 void eraseUnused(mlir::Block &block);

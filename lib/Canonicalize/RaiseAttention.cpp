@@ -1,6 +1,6 @@
 #include "Match.h"
-#include "qcc/Canonicalize/Raise.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Canonicalize/Raise.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -33,11 +33,13 @@ static Value stripRepeat(Value value) {
   if (!unsqueeze)
     return value;
   Value source = unsqueeze->getOperand(0);
-  SmallVector<Dim> from = dimsIfRanked(source, 4), wide = dimsIfRanked(expand->getResult(0), 5), to = dimsIfRanked(value, 4);
+  SmallVector<Dim> from = dimsIfRanked(source, 4), wide = dimsIfRanked(expand->getResult(0), 5),
+                   to = dimsIfRanked(value, 4);
   SmallVector<Dim> one = dimsIfRanked(unsqueeze->getResult(0), 5);
   if (from.empty() || wide.empty() || to.empty() || one.empty())
     return value;
-  bool inserted = one[0] == from[0] && one[1] == from[1] && constantOf(one[2]) == 1 && one[3] == from[2] && one[4] == from[3];
+  bool inserted =
+      one[0] == from[0] && one[1] == from[1] && constantOf(one[2]) == 1 && one[3] == from[2] && one[4] == from[3];
   bool repeated = wide[0] == from[0] && wide[1] == from[1] && wide[3] == from[2] && wide[4] == from[3];
   bool merged = to[0] == from[0] && to[2] == from[2] && to[3] == from[3];
   return inserted && repeated && merged ? source : value;
@@ -77,14 +79,16 @@ static std::optional<Scores> matchScores(Value value, OpBuilder &b) {
   SmallVector<int64_t> perm = permutationOf(transpose);
   if (perm == ArrayRef<int64_t>{0, 1, 3, 2}) {
     result.key = stripScale(transpose->getOperand(0), result.scale);
-  } else if (perm == ArrayRef<int64_t>{0, 2, 3, 1}) { // (B, T, H, D) straight to (B, H, D, T): the two permutations in one
+  } else if (perm ==
+             ArrayRef<int64_t>{0, 2, 3, 1}) { // (B, T, H, D) straight to (B, H, D, T): the two permutations in one
     auto type = cast<RankedTensorType>(transpose->getResult(0).getType());
     SmallVector<Dim> dims = dimsOf(type);
     std::swap(dims[2], dims[3]);
     b.setInsertionPoint(transpose);
     Dimensions symbols(b.getContext());
     result.key = makeNode(b, transpose->getLoc(), "Transpose", 13, {transpose->getOperand(0)},
-                          {b.getNamedAttr("perm", b.getDenseI64ArrayAttr({0, 2, 1, 3}))}, symbols.tensor(dims, type.getElementType()));
+                          {b.getNamedAttr("perm", b.getDenseI64ArrayAttr({0, 2, 1, 3}))},
+                          symbols.tensor(dims, type.getElementType()));
   } else {
     return std::nullopt;
   }
@@ -110,18 +114,22 @@ static void raise(onnx::NodeOp product) {
   if (!scores)
     return;
   Value value = stripRepeat(product->getOperand(1));
-  SmallVector<Dim> q = dimsIfRanked(scores->query, 4), k = dimsIfRanked(scores->key, 4), v = dimsIfRanked(value, 4), s = dimsOf(soft.input(0).getType());
-  if (q.empty() || k.empty() || v.empty() || q[0] != k[0] || k[0] != v[0] || k[1] != v[1] || k[2] != v[2] || q[3] != k[3])
+  SmallVector<Dim> q = dimsIfRanked(scores->query, 4), k = dimsIfRanked(scores->key, 4), v = dimsIfRanked(value, 4),
+                   s = dimsOf(soft.input(0).getType());
+  if (q.empty() || k.empty() || v.empty() || q[0] != k[0] || k[0] != v[0] || k[1] != v[1] || k[2] != v[2] ||
+      q[3] != k[3])
     return;
   auto heads = constantOf(q[1]), keyHeads = constantOf(k[1]);
   if (!heads || !keyHeads || *heads % *keyHeads != 0 || s[0] != q[0] || s[1] != q[1] || s[2] != q[2] || s[3] != k[2])
     return;
   Type element = cast<RankedTensorType>(scores->query.getType()).getElementType();
-  if (scores->mask && (cast<RankedTensorType>(scores->mask.getType()).getElementType() != element || cast<RankedTensorType>(scores->mask.getType()).getRank() > 4))
+  if (scores->mask && (cast<RankedTensorType>(scores->mask.getType()).getElementType() != element ||
+                       cast<RankedTensorType>(scores->mask.getType()).getRank() > 4))
     return;
   b.setInsertionPoint(product);
-  Value result = makeNode(b, product->getLoc(), "Attention", 23, {scores->query, scores->key, value, scores->mask},
-                          {b.getNamedAttr("scale", b.getF32FloatAttr(float(scores->scale)))}, product->getResult(0).getType());
+  Value result =
+      makeNode(b, product->getLoc(), "Attention", 23, {scores->query, scores->key, value, scores->mask},
+               {b.getNamedAttr("scale", b.getF32FloatAttr(float(scores->scale)))}, product->getResult(0).getType());
   product->getResult(0).replaceAllUsesWith(result);
 }
 

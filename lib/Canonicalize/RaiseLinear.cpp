@@ -1,7 +1,7 @@
 #include "Match.h"
 #include "dialects/qnt/Qnt.h"
-#include "qcc/Canonicalize/Raise.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Canonicalize/Raise.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -15,18 +15,20 @@ static Value matrix(OpBuilder &b, Value constant, bool outputsAlongRows) {
   SmallVector<int64_t> shape(type.getShape());
   if (!outputsAlongRows)
     std::swap(shape[0], shape[1]);
-  return qnt::WeightOp::create(b, constant.getLoc(), RankedTensorType::get(shape, type.getElementType()), weight.getName(), "float32",
-                               outputsAlongRows ? "rows" : "columns", weight.getData());
+  return qnt::WeightOp::create(b, constant.getLoc(), RankedTensorType::get(shape, type.getElementType()),
+                               weight.getName(), "float32", outputsAlongRows ? "rows" : "columns", weight.getData());
 }
 
 /// The bias of one number per output that `value` is, null when it is something else.
 static bool isBias(Value value, int64_t outputs) {
   auto tensor = constantOf(value);
-  return tensor && tensor->type.getElementType().isF32() && tensor->type.getNumElements() == outputs && tensor->type.getShape().back() == outputs;
+  return tensor && tensor->type.getElementType().isF32() && tensor->type.getNumElements() == outputs &&
+         tensor->type.getShape().back() == outputs;
 }
 
 static void replace(OpBuilder &b, onnx::NodeOp last, Value x, Value weight, Value bias) {
-  Value y = qnt::LinearOp::create(b, last->getLoc(), last->getResult(0).getType(), x, weight, bias, Value(), b.getStringAttr("f32"), b.getStringAttr("none"));
+  Value y = qnt::LinearOp::create(b, last->getLoc(), last->getResult(0).getType(), x, weight, bias, Value(),
+                                  b.getStringAttr("f32"), b.getStringAttr("none"));
   last->getResult(0).replaceAllUsesWith(y);
 }
 
@@ -45,8 +47,10 @@ static void raiseMatMul(onnx::NodeOp node) {
   onnx::NodeOp last = node;
   Value bias;
   if (node->hasOneUse())
-    if (auto add = dyn_cast<onnx::NodeOp>(*node->getUsers().begin()); add && add->getNumResults() == 1 && madeBy(add->getResult(0), "Add") && add->getBlock() == node->getBlock())
-      if (auto sum = splitOperands(add, [&](Value v) { return isBias(v, cast<RankedTensorType>(weight.getType()).getDimSize(0)); });
+    if (auto add = dyn_cast<onnx::NodeOp>(*node->getUsers().begin());
+        add && add->getNumResults() == 1 && madeBy(add->getResult(0), "Add") && add->getBlock() == node->getBlock())
+      if (auto sum = splitOperands(
+              add, [&](Value v) { return isBias(v, cast<RankedTensorType>(weight.getType()).getDimSize(0)); });
           sum && add->getResult(0).getType() == node->getResult(0).getType())
         bias = sum->first, last = add;
   b.setInsertionPoint(last);
@@ -56,7 +60,8 @@ static void raiseMatMul(onnx::NodeOp node) {
 static void raiseGemm(onnx::NodeOp op) {
   Node node(op);
   OpBuilder b(op);
-  if (node.intAttr("transA", 0) || node.floatAttr("alpha", 1) != 1 || node.floatAttr("beta", 1) != 1 || !node.element(0).isF32())
+  if (node.intAttr("transA", 0) || node.floatAttr("alpha", 1) != 1 || node.floatAttr("beta", 1) != 1 ||
+      !node.element(0).isF32())
     return;
   int64_t outputs = node.has(2) ? cast<RankedTensorType>(node.output().getType()).getShape().back() : 0;
   if (node.has(2) && !isBias(node.input(2), outputs))

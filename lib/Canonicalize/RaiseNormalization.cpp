@@ -1,6 +1,6 @@
 #include "Match.h"
-#include "qcc/Canonicalize/Raise.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Canonicalize/Raise.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -72,8 +72,10 @@ static void raise(onnx::NodeOp mul) {
       continue;
     auto [x, epsilon] = *found;
     OpBuilder b(mul);
-    SmallVector<NamedAttribute> attrs = {b.getNamedAttr("axis", b.getI64IntegerAttr(-1)), b.getNamedAttr("epsilon", b.getF32FloatAttr(float(epsilon)))};
-    if (Value source = centered(x)) { // x - mean(x) over its root mean square: layer normalization; with the bias that follows, if one does
+    SmallVector<NamedAttribute> attrs = {b.getNamedAttr("axis", b.getI64IntegerAttr(-1)),
+                                         b.getNamedAttr("epsilon", b.getF32FloatAttr(float(epsilon)))};
+    if (Value source = centered(
+            x)) { // x - mean(x) over its root mean square: layer normalization; with the bias that follows, if one does
       onnx::NodeOp last = mul;
       Value bias;
       Operation *user = mul->hasOneUse() ? *mul->getUsers().begin() : nullptr;
@@ -82,7 +84,8 @@ static void raise(onnx::NodeOp mul) {
           if (auto sum = splitOperands(add, [&](Value v) { return isPerChannel(v, source); }))
             bias = sum->first, last = add;
       b.setInsertionPoint(last);
-      Value result = makeNode(b, last->getLoc(), "LayerNormalization", 17, {source, scale, bias}, attrs, last->getResult(0).getType());
+      Value result = makeNode(b, last->getLoc(), "LayerNormalization", 17, {source, scale, bias}, attrs,
+                              last->getResult(0).getType());
       last->getResult(0).replaceAllUsesWith(result);
       return;
     }

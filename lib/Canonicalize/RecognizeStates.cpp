@@ -1,6 +1,6 @@
 #include "Match.h"
-#include "qcc/Canonicalize/Raise.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Canonicalize/Raise.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -13,13 +13,15 @@ struct State {
 };
 } // namespace
 
-/// The state that an argument is: concatenated with new positions once, the whole returned once and read by attention alone.
+/// The state that an argument is: concatenated with new positions once, the whole returned once and read by attention
+/// alone.
 static std::optional<State> match(BlockArgument argument, Operation *terminator) {
   auto type = dyn_cast<RankedTensorType>(argument.getType());
   if (!type || type.getRank() != 4 || !argument.hasOneUse() || !isa<AffineSymbolExpr>(dimsOf(type)[stateAxis]))
     return std::nullopt;
   auto concat = dyn_cast<onnx::NodeOp>(*argument.getUsers().begin());
-  if (!concat || !concat.getDomain().empty() || concat.getOpType() != "Concat" || concat->getNumOperands() != 2 || concat->getOperand(0) != argument)
+  if (!concat || !concat.getDomain().empty() || concat.getOpType() != "Concat" || concat->getNumOperands() != 2 ||
+      concat->getOperand(0) != argument)
     return std::nullopt;
   int64_t axis = Node(concat).intAttr("axis", 0);
   if (axis != stateAxis && axis != int64_t(stateAxis) - 4)
@@ -33,7 +35,8 @@ static std::optional<State> match(BlockArgument argument, Operation *terminator)
       continue;
     }
     auto attention = dyn_cast<onnx::NodeOp>(use.getOwner());
-    bool reads = attention && attention.getDomain().empty() && attention.getOpType() == "Attention" && (use.getOperandNumber() == 1 || use.getOperandNumber() == 2);
+    bool reads = attention && attention.getDomain().empty() && attention.getOpType() == "Attention" &&
+                 (use.getOperandNumber() == 1 || use.getOperandNumber() == 2);
     if (!reads)
       return std::nullopt;
   }
@@ -52,15 +55,17 @@ LogicalResult qcc::recognizeStates(ModuleOp module) {
     if (!state)
       continue;
     OpBuilder b(state->concat);
-    auto append = onnx::NodeOp::create(b, state->concat->getLoc(), TypeRange{state->concat->getResult(0).getType()}, b.getStringAttr("Append"), b.getStringAttr("qcc"),
-                                       b.getI64IntegerAttr(1), b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(),
+    auto append = onnx::NodeOp::create(b, state->concat->getLoc(), TypeRange{state->concat->getResult(0).getType()},
+                                       b.getStringAttr("Append"), b.getStringAttr("qcc"), b.getI64IntegerAttr(1),
+                                       b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(),
                                        ValueRange{argument, state->concat->getOperand(1)}, 0);
     state->concat->getResult(0).replaceAllUsesWith(append->getResult(0));
     state->concat.erase();
     unsigned index = argument.getArgNumber();
     auto name = main.getArgAttrOfType<StringAttr>(index, "onnx.name");
     main.setArgAttr(index, stateAttr, b.getI64IntegerAttr(count));
-    main.setArgAttr(index, capacityAttr, AffineMapAttr::get(dims->map({dims->input((name.getValue() + ".capacity").str())})));
+    main.setArgAttr(index, capacityAttr,
+                    AffineMapAttr::get(dims->map({dims->input((name.getValue() + ".capacity").str())})));
     main.setResultAttr(state->result, stateAttr, b.getI64IntegerAttr(count));
     ++count;
   }

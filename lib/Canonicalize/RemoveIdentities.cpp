@@ -9,7 +9,8 @@ static bool changesNothing(Node node) {
     return false;
   bool sameType = node.input(0).getType() == node.output().getType();
   StringRef type = node.type();
-  if (type == "Identity" || type == "Cast" || type == "CastLike" || type == "Reshape" || type == "Squeeze" || type == "Unsqueeze" || type == "Flatten" || type == "Expand")
+  if (type == "Identity" || type == "Cast" || type == "CastLike" || type == "Reshape" || type == "Squeeze" ||
+      type == "Unsqueeze" || type == "Flatten" || type == "Expand")
     return sameType;
   if (type == "Dropout") // inference: the mask output, where used, is another matter
     return sameType && !node.has(2) && (!node.hasOutput(1) || node.output(1).use_empty());

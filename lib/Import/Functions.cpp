@@ -25,14 +25,16 @@ std::optional<::onnx::FunctionProto> qcc::schemaFunction(StringRef domain, Strin
   return result;
 }
 
-static const ::onnx::AttributeProto *findAttribute(const google::protobuf::RepeatedPtrField<::onnx::AttributeProto> &list, const std::string &name) {
+static const ::onnx::AttributeProto *
+findAttribute(const google::protobuf::RepeatedPtrField<::onnx::AttributeProto> &list, const std::string &name) {
   for (const auto &attribute : list)
     if (attribute.name() == name)
       return &attribute;
   return nullptr;
 }
 
-void qcc::bindAttributes(::onnx::NodeProto &node, const ::onnx::NodeProto &call, const ::onnx::FunctionProto &function) {
+void qcc::bindAttributes(::onnx::NodeProto &node, const ::onnx::NodeProto &call,
+                         const ::onnx::FunctionProto &function) {
   auto *attributes = node.mutable_attribute();
   for (int i = attributes->size() - 1; i >= 0; --i) {
     ::onnx::AttributeProto &attribute = *attributes->Mutable(i);

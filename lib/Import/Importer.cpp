@@ -15,7 +15,8 @@ using ::onnx::GraphProto;
 using ::onnx::NodeProto;
 using ::onnx::ValueInfoProto;
 
-static constexpr int maxNesting = 48; // subgraphs and function calls; every level is a level of recursion here and in every later pass
+static constexpr int maxNesting =
+    48; // subgraphs and function calls; every level is a level of recursion here and in every later pass
 
 namespace {
 /// Names of one graph and the graphs around it.
@@ -33,23 +34,25 @@ struct Scope {
 class Importer {
 public:
   Importer(ModelFile &file, MLIRContext &context, const ImportOptions &options)
-      : file(file), options(options), b(&context), dims(&context), fileLoc(FileLineColLoc::get(&context, file.path(), 0, 0)) {}
+      : file(file), options(options), b(&context), dims(&context),
+        fileLoc(FileLineColLoc::get(&context, file.path(), 0, 0)) {}
 
   OwningOpRef<ModuleOp> run(const ::onnx::ModelProto &model);
 
 private:
   Location nodeLoc(const NodeProto &node, StringRef prefix);
   Type valueType(const ::onnx::TypeProto &type, StringRef name, Location loc);
-  LogicalResult readVersions(const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto> &imports, Location loc, llvm::StringMap<int64_t> &versions);
+  LogicalResult readVersions(const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto> &imports,
+                             Location loc, llvm::StringMap<int64_t> &versions);
   LogicalResult initializers(const GraphProto &graph, Scope &scope);
   LogicalResult nodes(ArrayRef<const NodeProto *> list, Scope &scope, StringRef prefix, int depth);
   LogicalResult node(const NodeProto &node, Scope &scope, StringRef prefix, int depth);
-  LogicalResult call(const NodeProto &node, FunctionProto function, Scope &scope, StringRef prefix, Location loc, int depth);
-  LogicalResult subgraph(const GraphProto &graph, Region &region, const Scope &outer, StringRef prefix, Location loc, int depth);
+  LogicalResult call(const NodeProto &node, FunctionProto function, Scope &scope, StringRef prefix, Location loc,
+                     int depth);
+  LogicalResult subgraph(const GraphProto &graph, Region &region, const Scope &outer, StringRef prefix, Location loc,
+                         int depth);
   FailureOr<Attribute> attribute(const AttributeProto &attribute, Location loc);
-  Value absent() {
-    return qcc::onnx::AbsentOp::create(b, fileLoc, b.getNoneType());
-  }
+  Value absent() { return qcc::onnx::AbsentOp::create(b, fileLoc, b.getNoneType()); }
 
   ModelFile &file;
   const ImportOptions &options;
@@ -64,19 +67,22 @@ private:
 static StringRef normalDomain(StringRef domain) { return domain == "ai.onnx" ? "" : domain; }
 
 Location Importer::nodeLoc(const NodeProto &node, StringRef prefix) {
-  std::string name = (prefix + (node.name().empty() ? (node.output_size() ? node.output(0) : node.op_type()) : node.name())).str();
+  std::string name =
+      (prefix + (node.name().empty() ? (node.output_size() ? node.output(0) : node.op_type()) : node.name())).str();
   return NameLoc::get(b.getStringAttr(name), fileLoc);
 }
 
 Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location loc) {
   if (!type.has_tensor_type()) {
-    emitError(loc) << "value '" << name << "' is no dense tensor; sequences, maps, optionals and sparse tensors are not supported";
+    emitError(loc) << "value '" << name
+                   << "' is no dense tensor; sequences, maps, optionals and sparse tensors are not supported";
     return {};
   }
   const auto &tensor = type.tensor_type();
   Type element = elementType(tensor.elem_type(), b.getContext());
   if (!element) {
-    emitError(loc) << "value '" << name << "' has elements of " << elementName(tensor.elem_type()) << ", which qcc does not support";
+    emitError(loc) << "value '" << name << "' has elements of " << elementName(tensor.elem_type())
+                   << ", which qcc does not support";
     return {};
   }
   if (!tensor.has_shape())
@@ -91,19 +97,21 @@ Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location
   return dims.tensor(shape, element);
 }
 
-LogicalResult Importer::readVersions(const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto> &imports, Location loc,
-                                     llvm::StringMap<int64_t> &versions) {
+LogicalResult Importer::readVersions(const google::protobuf::RepeatedPtrField<::onnx::OperatorSetIdProto> &imports,
+                                     Location loc, llvm::StringMap<int64_t> &versions) {
   for (const auto &import : imports)
     versions[normalDomain(import.domain())] = import.version();
   auto it = versions.find("");
   if (it != versions.end() && (it->second < 7 || it->second > 28))
-    return emitError(loc) << "uses operator set " << it->second << "; qcc reads operator sets 7 to 28: convert the model with onnx.version_converter";
+    return emitError(loc) << "uses operator set " << it->second
+                          << "; qcc reads operator sets 7 to 28: convert the model with onnx.version_converter";
   return success();
 }
 
 LogicalResult Importer::initializers(const GraphProto &graph, Scope &scope) {
   if (graph.sparse_initializer_size())
-    return emitError(fileLoc) << "sparse initializer '" << graph.sparse_initializer(0).values().name() << "' is not supported";
+    return emitError(fileLoc) << "sparse initializer '" << graph.sparse_initializer(0).values().name()
+                              << "' is not supported";
   for (const auto &tensor : graph.initializer()) {
     RankedTensorType type = tensorType(tensor, fileLoc);
     ElementsAttr data = type ? tensorBytes(tensor, file, fileLoc) : ElementsAttr();
@@ -174,7 +182,8 @@ static void readNames(const NodeProto &node, llvm::StringSet<> &names, int depth
 }
 
 LogicalResult Importer::nodes(ArrayRef<const NodeProto *> list, Scope &scope, StringRef prefix, int depth) {
-  // The standard demands that a node stands after those it reads; some exporters do not keep to it, so nodes wait until their inputs are there.
+  // The standard demands that a node stands after those it reads; some exporters do not keep to it, so nodes wait until
+  // their inputs are there.
   SmallVector<const NodeProto *> waiting(list);
   while (!waiting.empty()) {
     SmallVector<const NodeProto *> next;
@@ -193,8 +202,9 @@ LogicalResult Importer::nodes(ArrayRef<const NodeProto *> list, Scope &scope, St
       readNames(*next.front(), names);
       for (const auto &name : names)
         if (!scope.find(name.getKey()))
-          return emitError(nodeLoc(*next.front(), prefix)) << next.front()->op_type() << " reads '" << name.getKey()
-                                                            << "', which nothing makes before it: the graph is cyclic or lacks a value";
+          return emitError(nodeLoc(*next.front(), prefix))
+                 << next.front()->op_type() << " reads '" << name.getKey()
+                 << "', which nothing makes before it: the graph is cyclic or lacks a value";
     }
     waiting = std::move(next);
   }
@@ -212,7 +222,8 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
   int64_t opset = version == versions.end() ? 1 : version->second;
 
   for (const FunctionProto &function : model->functions())
-    if (function.name() == node.op_type() && normalDomain(function.domain()) == domain && function.overload() == node.overload())
+    if (function.name() == node.op_type() && normalDomain(function.domain()) == domain &&
+        function.overload() == node.overload())
       return call(node, function, scope, prefix, loc, depth);
   if (options.isKnown && !options.isKnown(domain, node.op_type(), opset))
     if (auto function = schemaFunction(domain, node.op_type(), opset))
@@ -239,8 +250,8 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
   if (!graphNames.empty())
     attrs.push_back(b.getNamedAttr("subgraphs", b.getArrayAttr(graphNames)));
 
-  auto op = qcc::onnx::NodeOp::create(b, loc, types, node.op_type(), domain, opset, b.getDictionaryAttr(attrs), DictionaryAttr(), DenseI64ArrayAttr(), inputs,
-                                      graphNames.size());
+  auto op = qcc::onnx::NodeOp::create(b, loc, types, node.op_type(), domain, opset, b.getDictionaryAttr(attrs),
+                                      DictionaryAttr(), DenseI64ArrayAttr(), inputs, graphNames.size());
   unsigned region = 0;
   for (const auto &entry : node.attribute())
     if (entry.has_g() && failed(subgraph(entry.g(), op.getSubgraphs()[region++], scope, prefix, loc, depth + 1)))
@@ -254,12 +265,14 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
   return success();
 }
 
-LogicalResult Importer::call(const NodeProto &node, FunctionProto function, Scope &scope, StringRef prefix, Location loc, int depth) {
+LogicalResult Importer::call(const NodeProto &node, FunctionProto function, Scope &scope, StringRef prefix,
+                             Location loc, int depth) {
   if (node.input_size() > function.input_size() || node.output_size() > function.output_size())
     return emitError(loc) << node.op_type() << " is called with more inputs or outputs than its function has";
   Scope inner;
   for (int i = 0; i < function.input_size(); ++i)
-    inner.values[function.input(i)] = i < node.input_size() && !node.input(i).empty() ? scope.find(node.input(i)) : absent();
+    inner.values[function.input(i)] =
+        i < node.input_size() && !node.input(i).empty() ? scope.find(node.input(i)) : absent();
   llvm::StringMap<int64_t> saved = versions;
   llvm::scope_exit restore([&] { versions = saved; });
   if (failed(readVersions(function.opset_import(), loc, versions)))
@@ -277,13 +290,15 @@ LogicalResult Importer::call(const NodeProto &node, FunctionProto function, Scop
       continue;
     Value value = inner.find(function.output(i));
     if (!value)
-      return emitError(loc) << "function " << node.op_type() << " does not make its output '" << function.output(i) << "'";
+      return emitError(loc) << "function " << node.op_type() << " does not make its output '" << function.output(i)
+                            << "'";
     scope.values[node.output(i)] = value;
   }
   return success();
 }
 
-LogicalResult Importer::subgraph(const GraphProto &graph, Region &region, const Scope &outer, StringRef prefix, Location loc, int depth) {
+LogicalResult Importer::subgraph(const GraphProto &graph, Region &region, const Scope &outer, StringRef prefix,
+                                 Location loc, int depth) {
   OpBuilder::InsertionGuard guard(b);
   Block *block = b.createBlock(&region);
   Scope scope{&outer, {}};
@@ -327,7 +342,8 @@ OwningOpRef<ModuleOp> Importer::run(const ::onnx::ModelProto &proto) {
     if (!type)
       return {};
     if (!isa<RankedTensorType>(type)) {
-      emitError(fileLoc) << "input '" << input.name() << "' has no shape in the model: give it one (dimensions may be symbolic)";
+      emitError(fileLoc) << "input '" << input.name()
+                         << "' has no shape in the model: give it one (dimensions may be symbolic)";
       return {};
     }
     inputs.push_back(&input);
@@ -382,8 +398,10 @@ OwningOpRef<ModuleOp> qcc::importModel(StringRef path, MLIRContext &context, con
   ::onnx::ModelProto proto;
   StringRef bytes = file->protobuf();
   google::protobuf::io::CodedInputStream stream(reinterpret_cast<const uint8_t *>(bytes.data()), bytes.size());
-  if (bytes.size() > INT32_MAX || !proto.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage() || !proto.has_graph()) {
-    emitError(UnknownLoc::get(&context)) << "'" << file->path() << "' is not an ONNX model: its protobuf is malformed or cut short";
+  if (bytes.size() > INT32_MAX || !proto.ParseFromCodedStream(&stream) || !stream.ConsumedEntireMessage() ||
+      !proto.has_graph()) {
+    emitError(UnknownLoc::get(&context)) << "'" << file->path()
+                                         << "' is not an ONNX model: its protobuf is malformed or cut short";
     return {};
   }
   return Importer(*file, context, options).run(proto);

@@ -39,8 +39,8 @@ MappedFile::~MappedFile() {
 }
 
 namespace {
-/// Copies a protobuf message without its large tensor data. It understands the wire format and the few field numbers on the way
-/// to a TensorProto; everything else is copied as it is. https://protobuf.dev/programming-guides/encoding
+/// Copies a protobuf message without its large tensor data. It understands the wire format and the few field numbers on
+/// the way to a TensorProto; everything else is copied as it is. https://protobuf.dev/programming-guides/encoding
 class Slimmer {
 public:
   explicit Slimmer(StringRef file) : file(file) {}
@@ -89,7 +89,8 @@ private:
     putVarint(out, bytes.size());
     out += bytes;
   }
-  static void putEntry(std::string &out, StringRef key, StringRef value) { // StringStringEntryProto in TensorProto.external_data
+  static void putEntry(std::string &out, StringRef key,
+                       StringRef value) { // StringStringEntryProto in TensorProto.external_data
     std::string entry;
     putBytes(entry, 1, key);
     putBytes(entry, 2, value);
@@ -203,7 +204,7 @@ Expected<FileRange> ModelFile::external(StringRef location, int64_t offset, int6
   }
   StringRef bytes = file->bytes();
   if (offset < 0 || uint64_t(offset) > bytes.size() || (length >= 0 && uint64_t(length) > bytes.size() - offset))
-    return fail("external data '" + location + "' has " + llvm::Twine(bytes.size()) + " bytes, but offset " + llvm::Twine(offset) + " with length " +
-                llvm::Twine(length) + " was asked for");
+    return fail("external data '" + location + "' has " + llvm::Twine(bytes.size()) + " bytes, but offset " +
+                llvm::Twine(offset) + " with length " + llvm::Twine(length) + " was asked for");
   return FileRange{file, length < 0 ? bytes.drop_front(offset) : bytes.substr(offset, length)};
 }

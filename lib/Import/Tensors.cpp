@@ -1,8 +1,8 @@
 #include "Tensors.h"
 #include "dialects/onnx/Onnx.h"
 #include "mlir/IR/AsmState.h"
-#include "mlir/IR/DialectResourceBlobManager.h"
 #include "mlir/IR/Diagnostics.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
@@ -65,14 +65,16 @@ Type qcc::elementType(int32_t onnxType, MLIRContext *context) {
 }
 
 std::string qcc::elementName(int32_t onnxType) {
-  std::string name = TensorProto::DataType_IsValid(onnxType) ? TensorProto::DataType_Name(TensorProto::DataType(onnxType)) : "";
+  std::string name =
+      TensorProto::DataType_IsValid(onnxType) ? TensorProto::DataType_Name(TensorProto::DataType(onnxType)) : "";
   return name.empty() ? "type " + std::to_string(onnxType) : name;
 }
 
 RankedTensorType qcc::tensorType(const TensorProto &tensor, Location loc) {
   Type element = elementType(tensor.data_type(), loc.getContext());
   if (!element) {
-    emitError(loc) << "tensor '" << tensor.name() << "' has elements of " << elementName(tensor.data_type()) << ", which qcc does not support";
+    emitError(loc) << "tensor '" << tensor.name() << "' has elements of " << elementName(tensor.data_type())
+                   << ", which qcc does not support";
     return {};
   }
   int64_t count = 1;
@@ -87,7 +89,9 @@ RankedTensorType qcc::tensorType(const TensorProto &tensor, Location loc) {
 /// The typed data fields (float_data, int32_data, ...) as raw bytes.
 static std::string typedBytes(const TensorProto &tensor, unsigned bits) {
   std::string out;
-  auto append = [&](const auto &values) { out.append(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(*values.data())); };
+  auto append = [&](const auto &values) {
+    out.append(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(*values.data()));
+  };
   switch (tensor.data_type()) {
   case TensorProto::FLOAT:
     append(tensor.float_data());
@@ -107,21 +111,24 @@ static std::string typedBytes(const TensorProto &tensor, unsigned bits) {
       out.append(reinterpret_cast<const char *>(&narrow), 4);
     }
     return out;
-  default: // everything else stands in int32_data, an element (or a packed pair of 4-bit elements) in the low bits of each
+  default: // everything else stands in int32_data, an element (or a packed pair of 4-bit elements) in the low bits of
+           // each
     for (int32_t value : tensor.int32_data())
       out.append(reinterpret_cast<const char *>(&value), std::max(bits, 8u) / 8);
     return out;
   }
 }
 
-static ElementsAttr bytesAttr(StringRef name, StringRef bytes, std::shared_ptr<MappedFile> owner, MLIRContext *context) {
+static ElementsAttr bytesAttr(StringRef name, StringRef bytes, std::shared_ptr<MappedFile> owner,
+                              MLIRContext *context) {
   constexpr size_t inlineBelow = 1024; // small ones are read by shape inference and printed in full
   auto type = RankedTensorType::get({int64_t(bytes.size())}, IntegerType::get(context, 8));
   ArrayRef<char> data(bytes.data(), bytes.size());
   if (bytes.size() <= inlineBelow)
     return DenseElementsAttr::getFromRawBuffer(type, data);
-  AsmResourceBlob blob =
-      owner ? AsmResourceBlob(data, 1, [owner](void *, size_t, size_t) {}, /*dataIsMutable=*/false) : HeapAsmResourceBlob::allocateAndCopyWithAlign(data, 64);
+  AsmResourceBlob blob = owner ? AsmResourceBlob(
+                                     data, 1, [owner](void *, size_t, size_t) {}, /*dataIsMutable=*/false)
+                               : HeapAsmResourceBlob::allocateAndCopyWithAlign(data, 64);
   return DenseResourceElementsAttr::get(type, name, std::move(blob));
 }
 
@@ -136,7 +143,8 @@ ElementsAttr qcc::tensorBytes(const TensorProto &tensor, ModelFile &file, Locati
   }
   auto checked = [&](StringRef bytes, std::shared_ptr<MappedFile> owner) -> ElementsAttr {
     if (int64_t(bytes.size()) != *expected) {
-      emitError(loc) << "tensor '" << tensor.name() << "' has " << bytes.size() << " bytes of data, but its type " << type << " needs " << *expected;
+      emitError(loc) << "tensor '" << tensor.name() << "' has " << bytes.size() << " bytes of data, but its type "
+                     << type << " needs " << *expected;
       return {};
     }
     return bytesAttr(tensor.name(), bytes, std::move(owner), loc.getContext());
@@ -148,8 +156,10 @@ ElementsAttr qcc::tensorBytes(const TensorProto &tensor, ModelFile &file, Locati
       StringRef value = entry.value();
       if (entry.key() == "location")
         location = value;
-      else if ((entry.key() == "offset" && value.getAsInteger(10, offset)) || (entry.key() == "length" && value.getAsInteger(10, length))) {
-        emitError(loc) << "tensor '" << tensor.name() << "' has the external data " << entry.key() << " '" << value << "', which is no number";
+      else if ((entry.key() == "offset" && value.getAsInteger(10, offset)) ||
+               (entry.key() == "length" && value.getAsInteger(10, length))) {
+        emitError(loc) << "tensor '" << tensor.name() << "' has the external data " << entry.key() << " '" << value
+                       << "', which is no number";
         return {};
       }
     }

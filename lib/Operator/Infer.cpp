@@ -1,11 +1,12 @@
 #include "qcc/Operator/Infer.h"
-#include "qcc/Operator/Registry.h"
 #include "mlir/IR/Builders.h"
+#include "qcc/Operator/Registry.h"
 
 using namespace mlir;
 using namespace qcc;
 
-static constexpr size_t maxContents = 256; // elements of an integer tensor that are followed; shapes and index lists are far shorter
+static constexpr size_t maxContents =
+    256; // elements of an integer tensor that are followed; shapes and index lists are far shorter
 
 std::optional<SmallVector<Dim>> Infer::contentsOf(Value value) {
   if (auto it = state.contents.find(value); it != state.contents.end())
@@ -27,7 +28,8 @@ FailureOr<SmallVector<Dim>> Infer::shapeOperand(unsigned i, StringRef name) {
   std::optional<SmallVector<Dim>> known = contents(i);
   if (!known) {
     auto type = cast<RankedTensorType>(input(i).getType());
-    if (!type.hasStaticShape() || type.getNumElements() > int64_t(maxContents) || !isa<IntegerType>(type.getElementType()))
+    if (!type.hasStaticShape() || type.getNumElements() > int64_t(maxContents) ||
+        !isa<IntegerType>(type.getElementType()))
       return unsupported("the number of elements of its operand '" + name + "' is not known before the model runs");
     known.emplace();
     SmallVector<int64_t> defines(op.getDefines().value_or(ArrayRef<int64_t>()));
@@ -92,7 +94,8 @@ SmallVector<Dim> Infer::broadcast(ArrayRef<SmallVector<Dim>> shapes) {
 FailureOr<SmallVector<Value>> Infer::subgraph(Region &region, ArrayRef<Type> arguments) {
   Block &block = region.front();
   if (block.getNumArguments() != arguments.size())
-    return error("has a subgraph with " + Twine(block.getNumArguments()) + " inputs where " + Twine(arguments.size()) + " are given");
+    return error("has a subgraph with " + Twine(block.getNumArguments()) + " inputs where " + Twine(arguments.size()) +
+                 " are given");
   for (auto [argument, type] : llvm::zip(block.getArguments(), arguments))
     argument.setType(type);
   if (failed(inferBlock(block, state)))
@@ -104,11 +107,13 @@ FailureOr<SmallVector<Value>> Infer::subgraph(Region &region, ArrayRef<Type> arg
 static void materializeContents(onnx::NodeOp node, InferState &state) {
   for (Value result : node.getOutputs()) {
     auto it = state.contents.find(result);
-    if (it == state.contents.end() || result.use_empty() || (node.getDomain() == "qcc" && node.getOpType() == "Dimensions"))
+    if (it == state.contents.end() || result.use_empty() ||
+        (node.getDomain() == "qcc" && node.getOpType() == "Dimensions"))
       continue;
     auto type = cast<RankedTensorType>(result.getType());
     auto element = dyn_cast<IntegerType>(type.getElementType());
-    if (!element || element.getWidth() < 8 || !type.hasStaticShape() || type.getNumElements() != int64_t(it->second.size()))
+    if (!element || element.getWidth() < 8 || !type.hasStaticShape() ||
+        type.getNumElements() != int64_t(it->second.size()))
       continue;
     SmallVector<Dim> values = it->second;
     OpBuilder b(node->getContext());
@@ -121,13 +126,15 @@ static void materializeContents(onnx::NodeOp node, InferState &state) {
         bytes.append(reinterpret_cast<char *>(&number), reinterpret_cast<char *>(&number) + element.getWidth() / 8);
       }
       auto bytesType = RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type());
-      auto data = bytes.empty() ? DenseElementsAttr::get(bytesType, ArrayRef<int8_t>()) : DenseElementsAttr::getFromRawBuffer(bytesType, bytes);
+      auto data = bytes.empty() ? DenseElementsAttr::get(bytesType, ArrayRef<int8_t>())
+                                : DenseElementsAttr::getFromRawBuffer(bytesType, bytes);
       auto loc = dyn_cast<NameLoc>(node->getLoc());
       StringRef name = loc ? loc.getName().getValue() : node.getOpType();
       replacement = onnx::WeightOp::create(b, node->getLoc(), type, name, data);
     } else {
-      auto made = onnx::NodeOp::create(b, node->getLoc(), TypeRange{type}, b.getStringAttr("Dimensions"), b.getStringAttr("qcc"), b.getI64IntegerAttr(1),
-                                       b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(), ValueRange(), 0);
+      auto made = onnx::NodeOp::create(b, node->getLoc(), TypeRange{type}, b.getStringAttr("Dimensions"),
+                                       b.getStringAttr("qcc"), b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
+                                       DictionaryAttr(), DenseI64ArrayAttr(), ValueRange(), 0);
       Infer(made, state).resolve("values", values);
       replacement = made->getResult(0);
     }

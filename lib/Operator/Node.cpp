@@ -66,8 +66,7 @@ std::optional<SmallVector<double>> ConstantTensor::numbers(int64_t limit) const 
   return result;
 }
 
-template <typename T>
-static T attributeAs(const Node &node, StringRef name) {
+template <typename T> static T attributeAs(const Node &node, StringRef name) {
   return dyn_cast_if_present<T>(node.op.getAttrs().get(name));
 }
 
@@ -127,4 +126,6 @@ FailureOr<int64_t> Node::axis(int64_t value, int64_t rank) const {
 
 LogicalResult Node::error(const Twine &what) const { return emitError(op->getLoc()) << type() << " " << what; }
 
-LogicalResult Node::unsupported(const Twine &what) const { return emitError(op->getLoc()) << type() << " is not supported here: " << what; }
+LogicalResult Node::unsupported(const Twine &what) const {
+  return emitError(op->getLoc()) << type() << " is not supported here: " << what;
+}

@@ -6,10 +6,16 @@ using namespace qcc;
 const OperatorRegistry &OperatorRegistry::get() {
   static const OperatorRegistry registry = [] {
     OperatorRegistry result;
-    registerAppend(result);
-    registerDimensions(result);
+    registerAttention(result);
+    registerContraction(result);
+    registerControl(result);
+    registerConvolution(result);
     registerElementwise(result);
-    registerMatMul(result);
+    registerMovement(result);
+    registerNormalization(result);
+    registerQuantization(result);
+    registerRecurrent(result);
+    registerReduction(result);
     return result;
   }();
   return registry;
@@ -29,7 +35,8 @@ void OperatorRegistry::add(Operator op) {
     llvm::report_fatal_error(llvm::Twine("operator registered twice: ") + name);
 }
 
-void OperatorRegistry::add(llvm::StringRef domain, llvm::StringRef type, std::function<mlir::LogicalResult(Infer &)> infer,
+void OperatorRegistry::add(llvm::StringRef domain, llvm::StringRef type,
+                           std::function<mlir::LogicalResult(Infer &)> infer,
                            std::function<mlir::LogicalResult(const Node &, Lowering &)> lower) {
   Operator op;
   op.domain = domain, op.type = type;
@@ -41,6 +48,8 @@ llvm::SmallVector<const Operator *> OperatorRegistry::all() const {
   llvm::SmallVector<const Operator *> result;
   for (const auto &entry : table)
     result.push_back(&entry.getValue());
-  llvm::sort(result, [](const Operator *a, const Operator *b) { return std::tie(a->domain, a->type) < std::tie(b->domain, b->type); });
+  llvm::sort(result, [](const Operator *a, const Operator *b) {
+    return std::tie(a->domain, a->type) < std::tie(b->domain, b->type);
+  });
   return result;
 }

@@ -1,23 +1,26 @@
 // Nodes of constants become constants: they are compiled like any other program and run once, here.
-#include "qcc/Canonicalize/Canonicalize.h"
-#include "qcc/Operator/Node.h"
-#include "qcc/Tile/Numbers.h"
-#include "qcc/Pipeline/HostRun.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "qcc/Canonicalize/Canonicalize.h"
+#include "qcc/Operator/Node.h"
+#include "qcc/Pipeline/HostRun.h"
+#include "qcc/Tile/Numbers.h"
 
 using namespace mlir;
 using namespace qcc;
 
 static constexpr int64_t freeBytes = 1 << 16; // a result up to this size may be larger than what it is computed from
-static constexpr int64_t maxGrowth = 4;       // otherwise at most this many times: dequantized weights are four times their codes
+static constexpr int64_t maxGrowth =
+    4; // otherwise at most this many times: dequantized weights are four times their codes
 
 static int64_t bytesOf(Type type) {
   auto tensor = dyn_cast<RankedTensorType>(type);
   return tensor && tensor.hasStaticShape() ? tensor.getNumElements() * storageBytes(tensor.getElementType()) : 0;
 }
 
-static bool isRandom(onnx::NodeOp node) { return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial"; }
+static bool isRandom(onnx::NodeOp node) {
+  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
+}
 
 /// Whether the node can be computed now: constant operands, static results of a size worth keeping.
 static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &constants) {
@@ -35,7 +38,8 @@ static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &con
     if (isa<NoneType>(type))
       continue;
     // A constant of fewer than 8 bits is packed in memory, a computed value is not.
-    if (!tensor || !tensor.hasStaticShape() || (tensor.getElementTypeBitWidth() < 8 && !tensor.getElementType().isInteger(1)))
+    if (!tensor || !tensor.hasStaticShape() ||
+        (tensor.getElementTypeBitWidth() < 8 && !tensor.getElementType().isInteger(1)))
       return false;
     out += bytesOf(type);
   }
@@ -53,7 +57,8 @@ LogicalResult qcc::foldConstants(Compilation &c) {
   for (Operation &op : block)
     if (constants.contains(&op))
       for (Value result : op.getResults())
-        if (!isa<NoneType>(result.getType()) && llvm::any_of(result.getUsers(), [&](Operation *user) { return !constants.contains(user); }))
+        if (!isa<NoneType>(result.getType()) &&
+            llvm::any_of(result.getUsers(), [&](Operation *user) { return !constants.contains(user); }))
           roots.push_back(result);
   if (roots.empty())
     return success();
@@ -100,7 +105,8 @@ LogicalResult qcc::foldConstants(Compilation &c) {
     // An empty tensor still has a byte of storage.
     ArrayRef<char> bytes = ArrayRef<char>(value.bytes).take_front(bytesOf(root.getType()));
     auto bytesType = RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type());
-    ElementsAttr data = DenseResourceElementsAttr::get(bytesType, name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+    ElementsAttr data =
+        DenseResourceElementsAttr::get(bytesType, name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
     root.replaceAllUsesWith(onnx::WeightOp::create(b, root.getLoc(), root.getType(), name, data));
   }
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))

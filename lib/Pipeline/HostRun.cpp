@@ -74,10 +74,13 @@ llvm::Expected<std::vector<HostTensor>> qcc::runOnHost(const Compilation &compil
     tensor.bytes.resize(std::max<int64_t>(count, 1) * s.elementBytes[index]);
     return s.pointers[index] = tensor.bytes.data();
   };
-  frame.allocate = [](qcc_frame *f, int64_t bytes) -> void * { return aligned(static_cast<HostState *>(f->runtime)->scratch, bytes); };
+  frame.allocate = [](qcc_frame *f, int64_t bytes) -> void * {
+    return aligned(static_cast<HostState *>(f->runtime)->scratch, bytes);
+  };
   frame.runtime = &state;
   program->run(&frame, 0);
   if (frame.error)
-    return llvm::createStringError("node '" + compilation.code.front().nodes[frame.error - 1] + "' reads out of bounds");
+    return llvm::createStringError("node '" + compilation.code.front().nodes[frame.error - 1] +
+                                   "' reads out of bounds");
   return std::move(state.outputs);
 }

@@ -21,7 +21,8 @@ LogicalResult qcc::placeWeights(Compilation &c) {
     int64_t offset = c.weights.add(name, dataType(type.getElementType()), type.getShape().vec(), tensor->bytes.size());
     weight->setAttr("offset", IntegerAttr::get(IntegerType::get(&c.context, 64), offset));
     c.weightOrder.push_back(weight.getResult());
-    c.manifest.tensors.push_back({name, std::string(qcc::name(dataType(type.getElementType()))), "rows", type.getShape().vec(), offset, int64_t(tensor->bytes.size())});
+    c.manifest.tensors.push_back({name, std::string(qcc::name(dataType(type.getElementType()))), "rows",
+                                  type.getShape().vec(), offset, int64_t(tensor->bytes.size())});
     return WalkResult::advance();
   });
   return success(!result.wasInterrupted());

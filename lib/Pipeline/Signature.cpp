@@ -25,7 +25,8 @@ static std::string text(Dim dim, const Dimensions &dims) {
     return std::to_string(*value);
   if (auto symbol = dyn_cast<AffineSymbolExpr>(dim)) {
     const Dimensions::Symbol &entry = dims.symbols()[symbol.getPosition()];
-    return entry.name.empty() || entry.kind != Dimensions::Kind::Input ? "s" + std::to_string(symbol.getPosition()) : entry.name;
+    return entry.name.empty() || entry.kind != Dimensions::Kind::Input ? "s" + std::to_string(symbol.getPosition())
+                                                                       : entry.name;
   }
   auto binary = cast<AffineBinaryOpExpr>(dim);
   const char *operation = "";
@@ -45,7 +46,9 @@ static std::string text(Dim dim, const Dimensions &dims) {
     operation = " mod ";
     break;
   }
-  auto inner = [&](Dim part) { return isa<AffineBinaryOpExpr>(part) ? "(" + text(part, dims) + ")" : text(part, dims); };
+  auto inner = [&](Dim part) {
+    return isa<AffineBinaryOpExpr>(part) ? "(" + text(part, dims) + ")" : text(part, dims);
+  };
   return inner(binary.getLHS()) + operation + inner(binary.getRHS());
 }
 
@@ -105,7 +108,9 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     if (!main.getResultAttr(i, stateAttr))
       manifest.outputs.push_back(valueOf(main.getResultAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
   // The most demanding target first: the runtime takes the first one that the machine can run.
-  llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) { return a.facts.features.size() > b.facts.features.size(); });
+  llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) {
+    return a.facts.features.size() > b.facts.features.size();
+  });
   for (TargetCode &code : c.code)
     manifest.targets.push_back({code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"});
   if (!c.code.empty())

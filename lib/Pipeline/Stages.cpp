@@ -8,8 +8,8 @@
 #include "qcc/Canonicalize/Raise.h"
 #include "qcc/Import/Import.h"
 #include "qcc/Operator/Registry.h"
-#include "qcc/Pipeline/HostRun.h"
 #include "qcc/Pipeline/Compilation.h"
+#include "qcc/Pipeline/HostRun.h"
 #include "qcc/Tile/ToLlvm.h"
 
 using namespace mlir;
@@ -17,7 +17,9 @@ using namespace qcc;
 
 static LogicalResult importStage(Compilation &c) {
   ImportOptions options;
-  options.isKnown = [](StringRef domain, StringRef type, int64_t) { return OperatorRegistry::get().find(domain, type) != nullptr; };
+  options.isKnown = [](StringRef domain, StringRef type, int64_t) {
+    return OperatorRegistry::get().find(domain, type) != nullptr;
+  };
   c.module = importModel(c.options.model, c.context, options);
   return success(bool(c.module));
 }
@@ -69,7 +71,8 @@ static LogicalResult tileStage(Compilation &c) {
 static LogicalResult lowerStage(Compilation &c) {
   for (TargetCode &code : c.code) {
     auto dims = Dimensions::load(*code.module);
-    if (failed(dims) || failed(convertProgram(*code.module, *dims, signatureOf(*c.module))) || failed(lowerToLlvmDialect(*code.module, code.facts)))
+    if (failed(dims) || failed(convertProgram(*code.module, *dims, signatureOf(*c.module))) ||
+        failed(lowerToLlvmDialect(*code.module, code.facts)))
       return failure();
   }
   return success();
@@ -98,8 +101,14 @@ static LogicalResult assembleStage(Compilation &c) {
 
 ArrayRef<Stage> qcc::allStages() {
   static const std::vector<Stage> stages = {
-      {"imported", "The graph as it stands in the file; every operation carries its node's name, weights are resources over the mapped file.", importStage, nullptr},
-      {"canonical", "Every value has a rank and an element type, dimensions are constants or symbolic, computations on shapes have vanished.", canonicalizeStage, checkCanonical},
+      {"imported",
+       "The graph as it stands in the file; every operation carries its node's name, weights are resources over the "
+       "mapped file.",
+       importStage, nullptr},
+      {"canonical",
+       "Every value has a rank and an element type, dimensions are constants or symbolic, computations on shapes have "
+       "vanished.",
+       canonicalizeStage, checkCanonical},
       {"packed", "Every weight has its bytes and its place in the artifact.", packStage, nullptr},
       {"tiled", "The program is launches of kernels over buffers, for each target.", tileStage, nullptr},
       {"lowered", "Only the llvm dialect remains.", lowerStage, checkLowered},

@@ -39,8 +39,8 @@ std::string missing(const ArtifactReader &artifact, const Manifest::Target &targ
   return {};
 }
 
-// dlopen wants a file of its own: an anonymous one. It stays open as long as the library: dlopen takes equal names for the
-// same library, and a closed descriptor's number is soon the name of another.
+// dlopen wants a file of its own: an anonymous one. It stays open as long as the library: dlopen takes equal names for
+// the same library, and a closed descriptor's number is soon the name of another.
 void *loadLibrary(Part code, int &file, std::string &why) {
   file = ::memfd_create("qcc-code", MFD_CLOEXEC);
   if (file < 0) {

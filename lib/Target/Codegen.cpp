@@ -25,13 +25,16 @@ using namespace qcc;
 
 void qcc::initializeCodegen(MLIRContext &context) {
   static bool targets = [] {
-    LLVMInitializeX86TargetInfo(), LLVMInitializeX86Target(), LLVMInitializeX86TargetMC(), LLVMInitializeX86AsmPrinter();
-    LLVMInitializeAArch64TargetInfo(), LLVMInitializeAArch64Target(), LLVMInitializeAArch64TargetMC(), LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeX86TargetInfo(), LLVMInitializeX86Target(), LLVMInitializeX86TargetMC(),
+        LLVMInitializeX86AsmPrinter();
+    LLVMInitializeAArch64TargetInfo(), LLVMInitializeAArch64Target(), LLVMInitializeAArch64TargetMC(),
+        LLVMInitializeAArch64AsmPrinter();
     return true;
   }();
   (void)targets;
   DialectRegistry registry; // only what kernels use: loading every dialect costs tens of milliseconds
-  registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect, math::MathDialect, scf::SCFDialect, vector::VectorDialect>();
+  registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect, math::MathDialect,
+                  scf::SCFDialect, vector::VectorDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
   context.appendDialectRegistry(registry);
@@ -54,8 +57,7 @@ struct ApproximateMath : PassWrapper<ApproximateMath, OperationPass<ModuleOp>> {
 } // namespace
 
 /// Splits fused multiply-adds for a target without them: LLVM would call libm's fmaf for each.
-template <typename Op, typename Mul, typename Add>
-static void splitFma(ModuleOp module) {
+template <typename Op, typename Mul, typename Add> static void splitFma(ModuleOp module) {
   module.walk([](Op op) {
     OpBuilder b(op);
     Value product = Mul::create(b, op.getLoc(), op->getOperand(0), op->getOperand(1));
@@ -87,7 +89,8 @@ LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target
   return pm.run(module);
 }
 
-/// Links one object into a shared object that exports the program's descriptor. libm's functions stay undefined: the runtime brings them.
+/// Links one object into a shared object that exports the program's descriptor. libm's functions stay undefined: the
+/// runtime brings them.
 static llvm::Error link(ArrayRef<char> object, const TargetFacts &target, SmallVectorImpl<char> &out) {
   SmallString<128> input, output;
   int fd;
@@ -102,8 +105,21 @@ static llvm::Error link(ArrayRef<char> object, const TargetFacts &target, SmallV
     return llvm::createStringError("cannot make a temporary file: " + error.message());
   llvm::FileRemover removeOutput(output);
   bool arm = llvm::Triple(target.triple).isAArch64();
-  std::vector<const char *> arguments = {"ld.lld", "-m", arm ? "aarch64linux" : "elf_x86_64", "-shared", "-soname=qcc-program", "--gc-sections",
-                                         "--build-id=none", "--threads=1", "-z", "noexecstack", "-z", "now", "-o", output.c_str(), input.c_str()};
+  std::vector<const char *> arguments = {"ld.lld",
+                                         "-m",
+                                         arm ? "aarch64linux" : "elf_x86_64",
+                                         "-shared",
+                                         "-soname=qcc-program",
+                                         "--gc-sections",
+                                         "--build-id=none",
+                                         "--threads=1",
+                                         "-z",
+                                         "noexecstack",
+                                         "-z",
+                                         "now",
+                                         "-o",
+                                         output.c_str(),
+                                         input.c_str()};
   std::string messages;
   llvm::raw_string_ostream os(messages);
   lld::Result result = lld::lldMain(arguments, os, os, {{lld::Gnu, &lld::elf::link}});
@@ -133,7 +149,8 @@ llvm::Error qcc::generateCode(ModuleOp module, const TargetFacts &facts, CodeKin
   if (wide)
     features += ",+evex512,-prefer-256-bit";
   std::unique_ptr<llvm::TargetMachine> machine(
-      target->createTargetMachine(triple, facts.cpu, features, llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+      target->createTargetMachine(triple, facts.cpu, features, llvm::TargetOptions(), llvm::Reloc::PIC_, std::nullopt,
+                                  llvm::CodeGenOptLevel::Aggressive));
   code->setTargetTriple(triple);
   code->setDataLayout(machine->createDataLayout());
   for (llvm::Function &function : *code)

@@ -18,11 +18,36 @@ static constexpr StringRef x86Triple = "x86_64-unknown-linux-gnu", armTriple = "
 // Features and not CPU names decide what may be used: a newer CPU's name adds features that others of its level lack.
 static const std::vector<Row> &rows() {
   static const std::vector<Row> table = {
-      {"x86-64-v2", x86Triple, "x86-64-v2", "", {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"}, "128-bit vectors: SSE4.2"},
-      {"x86-64-v3", x86Triple, "x86-64-v3", "x86-64-v2", {"avx", "avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe"}, "256-bit vectors: AVX2 and FMA"},
-      {"x86-64-v4", x86Triple, "x86-64-v4", "x86-64-v3", {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"}, "512-bit vectors: AVX-512"},
-      {"x86-64-v4-vnni", x86Triple, "x86-64-v4", "x86-64-v4", {"avx512vnni", "avx512vbmi"}, "AVX-512 with int8 dot products and byte permutes"},
-      {"x86-64-v4-bf16", x86Triple, "x86-64-v4", "x86-64-v4-vnni", {"avx512bf16"}, "AVX-512 with int8 and bfloat16 dot products"},
+      {"x86-64-v2",
+       x86Triple,
+       "x86-64-v2",
+       "",
+       {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt"},
+       "128-bit vectors: SSE4.2"},
+      {"x86-64-v3",
+       x86Triple,
+       "x86-64-v3",
+       "x86-64-v2",
+       {"avx", "avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe"},
+       "256-bit vectors: AVX2 and FMA"},
+      {"x86-64-v4",
+       x86Triple,
+       "x86-64-v4",
+       "x86-64-v3",
+       {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512cd"},
+       "512-bit vectors: AVX-512"},
+      {"x86-64-v4-vnni",
+       x86Triple,
+       "x86-64-v4",
+       "x86-64-v4",
+       {"avx512vnni", "avx512vbmi"},
+       "AVX-512 with int8 dot products and byte permutes"},
+      {"x86-64-v4-bf16",
+       x86Triple,
+       "x86-64-v4",
+       "x86-64-v4-vnni",
+       {"avx512bf16"},
+       "AVX-512 with int8 and bfloat16 dot products"},
       {"aarch64", armTriple, "generic", "", {"neon", "fp-armv8"}, "128-bit vectors: NEON"},
       {"aarch64-dotprod", armTriple, "generic", "aarch64", {"dotprod"}, "NEON with int8 dot products"},
       {"aarch64-i8mm", armTriple, "generic", "aarch64-dotprod", {"i8mm"}, "NEON with int8 matrix multiplication"},
@@ -76,5 +101,6 @@ llvm::Expected<TargetFacts> qcc::findTarget(StringRef name) {
     if (d < distance)
       nearest = &row, distance = d;
   }
-  return llvm::createStringError("unknown target '" + name + "'; the nearest known one is '" + nearest->name + "' (qcc --print-targets lists them all)");
+  return llvm::createStringError("unknown target '" + name + "'; the nearest known one is '" + nearest->name +
+                                 "' (qcc --print-targets lists them all)");
 }

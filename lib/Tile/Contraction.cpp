@@ -3,7 +3,8 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t rowTile = 32, columnTile = 128, depthTile = 64; // sums 16 KiB, a tile of the right operand 32 KiB in f32
+static constexpr int64_t rowTile = 32, columnTile = 128,
+                         depthTile = 64; // sums 16 KiB, a tile of the right operand 32 KiB in f32
 static constexpr int64_t unroll = 4;
 
 Value qcc::multiply(Kernel &k, Value x, Value y) {
@@ -23,7 +24,8 @@ Type qcc::accumulatorOf(Type element) { return isFloat(element) ? computeType(el
 namespace {
 class TileWriter {
 public:
-  TileWriter(Kernel &k, const Contraction &c) : k(k), c(c), sums(k.threadScratch(rowTile * columnTile * storageBytes(c.accumulator))) {
+  TileWriter(Kernel &k, const Contraction &c)
+      : k(k), c(c), sums(k.threadScratch(rowTile * columnTile * storageBytes(c.accumulator))) {
     if (!c.rightIsContiguous)
       panel = k.threadScratch(depthTile * columnTile * storageBytes(c.accumulator));
   }
@@ -45,20 +47,23 @@ public:
             pack();
           inSteps(rows, constantOf(c.rows), [&](Value r, int64_t count) {
             auto known = constantOf(c.depth);
-            inSteps(depth, known && *known <= depthTile ? known : std::nullopt, [&](Value d, int64_t steps) { multiplyTile(r, count, d, steps); });
+            inSteps(depth, known && *known <= depthTile ? known : std::nullopt,
+                    [&](Value d, int64_t steps) { multiplyTile(r, count, d, steps); });
           });
         },
         depthTile);
     k.loop(k.constant(0), rows, [&](Value r) {
-      k.loop(k.constant(0), columns,
-             [&](Value j) { c.store(k, batch, k.add(rowStart, r), k.add(columnStart, j), k.loadAt(sums, at(r, j), c.accumulator)); });
+      k.loop(k.constant(0), columns, [&](Value j) {
+        c.store(k, batch, k.add(rowStart, r), k.add(columnStart, j), k.loadAt(sums, at(r, j), c.accumulator));
+      });
     });
   }
 
 private:
   Value at(Value line, Value column) { return k.add(k.mul(line, k.constant(columnTile)), column); }
 
-  /// body(i, 4) over the multiples of four below `count`, body(i, 1) over the rest. `known` is the whole length, where it is a constant that `count` is cut from.
+  /// body(i, 4) over the multiples of four below `count`, body(i, 1) over the rest. `known` is the whole length, where
+  /// it is a constant that `count` is cut from.
   void inSteps(Value count, std::optional<int64_t> known, llvm::function_ref<void(Value, int64_t)> body) {
     Value whole = k.mul(k.div(count, k.constant(unroll)), k.constant(unroll));
     if (!known || *known >= unroll)
@@ -89,7 +94,8 @@ private:
     k.loop(k.constant(0), columns, [&](Value j) {
       SmallVector<Value> right;
       for (Value s : step)
-        right.push_back(panel ? k.loadAt(panel, at(s, j), c.accumulator) : c.right(k, batch, k.add(depthStart, s), k.add(columnStart, j)));
+        right.push_back(panel ? k.loadAt(panel, at(s, j), c.accumulator)
+                              : c.right(k, batch, k.add(depthStart, s), k.add(columnStart, j)));
       for (int64_t i = 0; i < count; ++i) {
         Value sum = k.loadAt(sums, at(line[i], j), c.accumulator);
         for (int64_t s = 0; s < steps; ++s)
@@ -114,7 +120,8 @@ void qcc::emitContraction(Lowering &lowering, StringRef name, const Contraction 
   TileWriter tile(k, c);
   k.loop(k.lo(), k.hi(), [&](Value unit) {
     SmallVector<Value> at = k.delinearize(unit, space);
-    Value column = k.mul(at.pop_back_val(), k.constant(columnTile)), row = k.mul(at.pop_back_val(), k.constant(rowTile));
+    Value column = k.mul(at.pop_back_val(), k.constant(columnTile)),
+          row = k.mul(at.pop_back_val(), k.constant(rowTile));
     tile.write(at, row, column);
   });
   Dim work = dims.product({dims.product(c.batches), c.rows, c.columns, c.depth});

@@ -4,7 +4,8 @@
 using namespace mlir;
 using namespace qcc;
 
-// ---- Index ---------------------------------------------------------------------------------------------------------------------------
+// ---- Index
+// ---------------------------------------------------------------------------------------------------------------------------
 
 SmallVector<Value> Index::coords(Kernel &kernel) const {
   if (!coordinates.empty() || dims.empty())
@@ -14,12 +15,15 @@ SmallVector<Value> Index::coords(Kernel &kernel) const {
 
 Value Index::linear(Kernel &kernel) const { return number ? number : kernel.linearize(coordinates, dims); }
 
-// ---- Kernel --------------------------------------------------------------------------------------------------------------------------
+// ---- Kernel
+// --------------------------------------------------------------------------------------------------------------------------
 
 Kernel::Kernel(Lowering &lowering, StringRef name, Location loc) : b(loc, loc.getContext()), lowering(lowering) {
   Type i64 = b.getI64Type();
   // Not in any module yet: whether it gets a place there is known when its body is.
-  function = LLVM::LLVMFuncOp::create(b, name, LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {i64, i64}), LLVM::Linkage::Internal);
+  function = LLVM::LLVMFuncOp::create(b, name,
+                                      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), {i64, i64}),
+                                      LLVM::Linkage::Internal);
   b.setInsertionPointToStart(function.addEntryBlock(b));
 }
 
@@ -60,7 +64,9 @@ Value Kernel::rem(Value x, Value y) { return b.createOrFold<arith::RemUIOp>(x, y
 Value Kernel::min(Value x, Value y) { return b.createOrFold<arith::MinSIOp>(x, y); }
 Value Kernel::max(Value x, Value y) { return b.createOrFold<arith::MaxSIOp>(x, y); }
 Value Kernel::less(Value x, Value y) { return b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::slt, x, y); }
-Value Kernel::select(Value condition, Value then, Value otherwise) { return b.createOrFold<arith::SelectOp>(condition, then, otherwise); }
+Value Kernel::select(Value condition, Value then, Value otherwise) {
+  return b.createOrFold<arith::SelectOp>(condition, then, otherwise);
+}
 
 void Kernel::loop(Value from, Value to, llvm::function_ref<void(Value)> body, int64_t step) {
   auto op = scf::ForOp::create(b, from, to, constant(step));
@@ -69,7 +75,8 @@ void Kernel::loop(Value from, Value to, llvm::function_ref<void(Value)> body, in
   body(op.getInductionVar());
 }
 
-SmallVector<Value> Kernel::loop(Value from, Value to, ValueRange init, llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
+SmallVector<Value> Kernel::loop(Value from, Value to, ValueRange init,
+                                llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
   auto op = scf::ForOp::create(b, from, to, constant(1), init);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(op.getBody());
@@ -102,8 +109,8 @@ Value Kernel::branch(Value condition, llvm::function_ref<Value()> then, llvm::fu
     scf::YieldOp::create(b, result);
     return result.getType();
   };
-  // The result's type is known only after the first branch is built, so the op is made around finished blocks. They need a parent
-  // meanwhile: builders look for one.
+  // The result's type is known only after the first branch is built, so the op is made around finished blocks. They
+  // need a parent meanwhile: builders look for one.
   Region regions[2];
   regions[0].push_back(thenBlock);
   regions[1].push_back(elseBlock);
@@ -126,7 +133,8 @@ void Kernel::check(Value condition) {
   OpBuilder &host = lowering.host;
   auto ptr = LLVM::LLVMPointerType::get(b.getContext());
   Value address = argument(tile::ErrorOp::create(host, lowering.loc, ptr));
-  Value number = argument(arith::ConstantOp::create(host, lowering.loc, host.getI64IntegerAttr(lowering.nodeNumber(lowering.loc))));
+  Value number = argument(
+      arith::ConstantOp::create(host, lowering.loc, host.getI64IntegerAttr(lowering.nodeNumber(lowering.loc))));
   Value failed = arith::XOrIOp::create(b, condition, arith::ConstantOp::create(b, b.getBoolAttr(true)));
   when(failed, [&] { LLVM::StoreOp::create(b, number, address, 8); });
 }
@@ -135,13 +143,15 @@ Value Kernel::pointer(Value tensor) { return argument(lowering.storage(tensor));
 
 Value Kernel::loadAt(Value base, Value index, Type element) {
   Type type = storageType(element);
-  Value address = LLVM::GEPOp::create(b, base.getType(), type, base, ArrayRef<LLVM::GEPArg>{index}, LLVM::GEPNoWrapFlags::inbounds);
+  Value address =
+      LLVM::GEPOp::create(b, base.getType(), type, base, ArrayRef<LLVM::GEPArg>{index}, LLVM::GEPNoWrapFlags::inbounds);
   return fromStorage(b, LLVM::LoadOp::create(b, type, address, storageBytes(element)), element);
 }
 
 void Kernel::storeAt(Value base, Value index, Type element, Value value) {
   Type type = storageType(element);
-  Value address = LLVM::GEPOp::create(b, base.getType(), type, base, ArrayRef<LLVM::GEPArg>{index}, LLVM::GEPNoWrapFlags::inbounds);
+  Value address =
+      LLVM::GEPOp::create(b, base.getType(), type, base, ArrayRef<LLVM::GEPArg>{index}, LLVM::GEPNoWrapFlags::inbounds);
   LLVM::StoreOp::create(b, toStorage(b, value, element), address, storageBytes(element));
 }
 
@@ -158,19 +168,26 @@ Value Kernel::load(Value tensor, const Index &index) {
         Value number = index.linear(*this);
         Value byte = loadAt(pointer(tensor), div(number, constant(perByte)), IntegerType::get(b.getContext(), 8));
         Value shift = arith::TruncIOp::create(b, b.getI8Type(), mul(rem(number, constant(perByte)), constant(bits)));
-        return fromStorage(b, arith::AndIOp::create(b, arith::ShRUIOp::create(b, byte, shift), arith::ConstantOp::create(b, b.getI8IntegerAttr((1 << bits) - 1))), element);
+        return fromStorage(b,
+                           arith::AndIOp::create(b, arith::ShRUIOp::create(b, byte, shift),
+                                                 arith::ConstantOp::create(b, b.getI8IntegerAttr((1 << bits) - 1))),
+                           element);
       }
     }
   return loadAt(pointer(tensor), index.linear(*this), element);
 }
 
-Value Kernel::load(Value tensor, ArrayRef<Value> coordinates) { return load(tensor, Index(dimsOf(tensor.getType()), coordinates)); }
+Value Kernel::load(Value tensor, ArrayRef<Value> coordinates) {
+  return load(tensor, Index(dimsOf(tensor.getType()), coordinates));
+}
 
 void Kernel::store(Value tensor, const Index &index, Value value) {
   storeAt(pointer(tensor), index.linear(*this), cast<ShapedType>(tensor.getType()).getElementType(), value);
 }
 
-void Kernel::store(Value tensor, ArrayRef<Value> coordinates, Value value) { store(tensor, Index(dimsOf(tensor.getType()), coordinates), value); }
+void Kernel::store(Value tensor, ArrayRef<Value> coordinates, Value value) {
+  store(tensor, Index(dimsOf(tensor.getType()), coordinates), value);
+}
 
 Value Kernel::threadScratch(int64_t bytes) {
   auto ptr = LLVM::LLVMPointerType::get(b.getContext());
@@ -182,7 +199,8 @@ Value Kernel::threadScratch(int64_t bytes) {
 Value Kernel::linearize(ArrayRef<Value> coordinates, ArrayRef<Dim> dims) {
   Value result = constant(0);
   Dim stride = lowering.dims.constant(1);
-  for (int i = int(dims.size()) - 1; i >= 0; --i) { // one multiplication per dimension with a stride that the host computes
+  for (int i = int(dims.size()) - 1; i >= 0;
+       --i) { // one multiplication per dimension with a stride that the host computes
     result = add(result, mul(coordinates[i], dim(stride)));
     stride = lowering.dims.mul(stride, dims[i]);
   }
@@ -212,10 +230,12 @@ Index Kernel::broadcastIndex(const Index &index, ArrayRef<Dim> shape) {
   for (size_t i = 0; i < shape.size(); ++i) {
     if (constantOf(shape[i]) == 1)
       result.push_back(constant(0));
-    else if (shape[i] == index.shape()[skipped + i] || constantOf(shape[i])) // a constant that is not 1 is not stretched
+    else if (shape[i] == index.shape()[skipped + i] ||
+             constantOf(shape[i])) // a constant that is not 1 is not stretched
       result.push_back(all[skipped + i]);
     else // whether this dimension is stretched is known when the program runs
-      result.push_back(select(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, dim(shape[i]), constant(1)), constant(0), all[skipped + i]));
+      result.push_back(select(arith::CmpIOp::create(b, arith::CmpIPredicate::eq, dim(shape[i]), constant(1)),
+                              constant(0), all[skipped + i]));
   }
   return Index(shape, result);
 }
@@ -224,12 +244,13 @@ void Kernel::launch(Dim units, Dim work) {
   LLVM::ReturnOp::create(b, ValueRange{});
   SmallVector<Type> types(function.getBody().front().getArgumentTypes());
   function.setFunctionType(LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), types));
-  // Buffers never overlap in a way that matters: two arguments are either the same value, which is one argument, or different storage, or memory that nobody
-  // writes during the launch.
+  // Buffers never overlap in a way that matters: two arguments are either the same value, which is one argument, or
+  // different storage, or memory that nobody writes during the launch.
   for (auto [i, type] : llvm::enumerate(types))
     if (isa<LLVM::LLVMPointerType>(type))
       function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), b.getUnitAttr());
   LLVM::LLVMFuncOp shared = lowering.intern(function, function.getSymName());
   launched = true;
-  tile::LaunchOp::create(lowering.host, lowering.loc, FlatSymbolRefAttr::get(shared.getSymNameAttr()), lowering.size(units), lowering.size(work), hostArguments);
+  tile::LaunchOp::create(lowering.host, lowering.loc, FlatSymbolRefAttr::get(shared.getSymNameAttr()),
+                         lowering.size(units), lowering.size(work), hostArguments);
 }

@@ -36,7 +36,9 @@ void Lowering::chooseFusion(Block &block) {
 }
 
 Value Lowering::expand(Dim dim) {
-  auto constant = [&](int64_t value) -> Value { return arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(value)); };
+  auto constant = [&](int64_t value) -> Value {
+    return arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(value));
+  };
   if (auto value = constantOf(dim))
     return constant(*value);
   if (auto symbol = dyn_cast<AffineSymbolExpr>(dim)) {
@@ -55,13 +57,16 @@ Value Lowering::expand(Dim dim) {
     case Dimensions::Kind::Min:
       return arith::MinSIOp::create(host, loc, v[0], v[1]);
     case Dimensions::Kind::IfEqual:
-      return arith::SelectOp::create(host, loc, arith::CmpIOp::create(host, loc, arith::CmpIPredicate::eq, v[0], v[1]), v[2], v[3]);
+      return arith::SelectOp::create(host, loc, arith::CmpIOp::create(host, loc, arith::CmpIPredicate::eq, v[0], v[1]),
+                                     v[2], v[3]);
     case Dimensions::Kind::IfNegative:
-      return arith::SelectOp::create(host, loc, arith::CmpIOp::create(host, loc, arith::CmpIPredicate::slt, v[0], constant(0)), v[1], v[2]);
+      return arith::SelectOp::create(
+          host, loc, arith::CmpIOp::create(host, loc, arith::CmpIPredicate::slt, v[0], constant(0)), v[1], v[2]);
     case Dimensions::Kind::FloorDiv: {
       Value isZero = arith::CmpIOp::create(host, loc, arith::CmpIPredicate::eq, v[1], constant(0));
       Value divisor = arith::SelectOp::create(host, loc, isZero, constant(1), v[1]);
-      return arith::SelectOp::create(host, loc, isZero, constant(0), arith::FloorDivSIOp::create(host, loc, v[0], divisor));
+      return arith::SelectOp::create(host, loc, isZero, constant(0),
+                                     arith::FloorDivSIOp::create(host, loc, v[0], divisor));
     }
     case Dimensions::Kind::Input:
     case Dimensions::Kind::Runtime:
@@ -155,7 +160,8 @@ void Lowering::copy(Value tensor, Value to) {
   Dim total = dims.product(shape);
   Kernel k(*this, "copy", loc);
   Value base = k.argument(to), count = k.dim(total);
-  Value from = k.mul(k.lo(), k.constant(elementsPerUnit)), end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
+  Value from = k.mul(k.lo(), k.constant(elementsPerUnit)),
+        end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
   k.loop(from, end, [&](Value i) { k.storeAt(base, i, element, k.load(tensor, Index(shape, i))); });
   k.launch(dims.ceilDiv(total, elementsPerUnit), total);
 }
@@ -176,13 +182,15 @@ bool Lowering::isLinear(Value tensor, ArrayRef<Dim> shape) const {
   });
 }
 
-void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t cost, llvm::function_ref<Value(Kernel &, const Index &)> value) {
+void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t cost,
+                              llvm::function_ref<Value(Kernel &, const Index &)> value) {
   SmallVector<Dim> shape = dimsOf(tensor.getType());
   Dim total = dims.product(shape);
   Kernel k(*this, name, loc);
   if (linear || shape.size() < 2) {
     Value count = k.dim(total);
-    Value from = k.mul(k.lo(), k.constant(elementsPerUnit)), end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
+    Value from = k.mul(k.lo(), k.constant(elementsPerUnit)),
+          end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
     k.loop(from, end, [&](Value i) {
       Index index = shape.size() == 1 ? Index(shape, ValueRange(i), i) : Index(shape, i);
       k.store(tensor, index, value(k, index));
@@ -205,7 +213,8 @@ void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t
   k.launch(rows, dims.mul(total, dims.constant(cost)));
 }
 
-void Lowering::forEach(ArrayRef<Dim> space, StringRef name, Dim cost, llvm::function_ref<void(Kernel &, ArrayRef<Value>)> body) {
+void Lowering::forEach(ArrayRef<Dim> space, StringRef name, Dim cost,
+                       llvm::function_ref<void(Kernel &, ArrayRef<Value>)> body) {
   Dim units = dims.product(space);
   Kernel k(*this, name, loc);
   k.loop(k.lo(), k.hi(), [&](Value unit) { body(k, k.delinearize(unit, space)); });
@@ -277,7 +286,8 @@ LogicalResult Lowering::block(Block &block) {
 LogicalResult Lowering::run() {
   auto main = source.lookupSymbol<func::FuncOp>("main");
   auto ptr = LLVM::LLVMPointerType::get(host.getContext());
-  // The host function: every thread of a run executes it. The conversion to LLVM gives it its frame and thread arguments.
+  // The host function: every thread of a run executes it. The conversion to LLVM gives it its frame and thread
+  // arguments.
   host.setInsertionPointToEnd(target.getBody());
   auto function = func::FuncOp::create(host, main.getLoc(), "run", host.getFunctionType({}, {}));
   host.setInsertionPointToStart(function.addEntryBlock());

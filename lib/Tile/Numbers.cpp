@@ -30,7 +30,7 @@ namespace {
 struct SmallFloat {
   unsigned exponentBits, mantissaBits;
   int bias;
-  bool infinity;       // the top exponent holds infinities and NaNs, as IEEE has it
+  bool infinity; // the top exponent holds infinities and NaNs, as IEEE has it
   bool negativeZeroIsNaN;
   bool hasNaN, hasSign;
   unsigned bits() const { return exponentBits + mantissaBits + hasSign; }
@@ -84,7 +84,8 @@ struct Bits {
 };
 } // namespace
 
-/// Any small float to f32: shift exponent and mantissa into f32's place and multiply by 2^(127 - bias), which also normalizes subnormals.
+/// Any small float to f32: shift exponent and mantissa into f32's place and multiply by 2^(127 - bias), which also
+/// normalizes subnormals.
 static Value widen(ImplicitLocOpBuilder &b, Value stored, const SmallFloat &format) {
   Bits x{b};
   Value code = arith::ExtUIOp::create(b, b.getI32Type(), stored);
@@ -100,12 +101,13 @@ static Value widen(ImplicitLocOpBuilder &b, Value stored, const SmallFloat &form
     bits = x.pick(x.is(arith::CmpIPredicate::uge, magnitude, ((1 << format.exponentBits) - 1) << format.mantissaBits),
                   x.lor(x.shl(magnitude, 23 - format.mantissaBits), x.c(0x7f800000)), bits);
   else if (format.hasNaN)
-    bits = x.pick(x.is(arith::CmpIPredicate::eq, format.negativeZeroIsNaN ? code : magnitude, format.nan()), x.c(0x7fc00000), bits);
+    bits = x.pick(x.is(arith::CmpIPredicate::eq, format.negativeZeroIsNaN ? code : magnitude, format.nan()),
+                  x.c(0x7fc00000), bits);
   return x.asFloat(x.lor(bits, sign));
 }
 
-/// f32 to any small float, to nearest even. Normal results round in the integer bits; subnormal ones by adding a power of two
-/// whose unit in the last place is the format's smallest step, so that f32's own rounding does it.
+/// f32 to any small float, to nearest even. Normal results round in the integer bits; subnormal ones by adding a power
+/// of two whose unit in the last place is the format's smallest step, so that f32's own rounding does it.
 static Value narrow(ImplicitLocOpBuilder &b, Value value, const SmallFloat &format, Type storage, bool saturate) {
   Bits x{b};
   Value bits = x.asInt(value);
@@ -120,9 +122,11 @@ static Value narrow(ImplicitLocOpBuilder &b, Value value, const SmallFloat &form
     Value small = x.asInt(arith::AddFOp::create(b, x.asFloat(magnitude), x.f(step)));
     Value subnormal = arith::SubIOp::create(b, small, x.asInt(x.f(step)));
     float smallestNormal = std::ldexp(1.0f, 1 - format.bias);
-    result = x.pick(arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x.asFloat(magnitude), x.f(smallestNormal)), subnormal, normal);
+    result = x.pick(arith::CmpFOp::create(b, arith::CmpFPredicate::OLT, x.asFloat(magnitude), x.f(smallestNormal)),
+                    subnormal, normal);
   }
-  // Above the largest finite value: infinity or NaN, or the largest value when the conversion saturates (float8 and float4 only).
+  // Above the largest finite value: infinity or NaN, or the largest value when the conversion saturates (float8 and
+  // float4 only).
   bool clamps = format.bits() <= 8 && (saturate || !format.hasNaN);
   uint32_t over = clamps ? format.largest() : format.infinity ? format.largest() + 1 : format.nan();
   Value beyond = x.is(arith::CmpIPredicate::ugt, result, format.largest());
@@ -149,7 +153,8 @@ Value qcc::fromStorage(ImplicitLocOpBuilder &b, Value stored, Type element) {
     return x.asFloat(x.pick(x.is(arith::CmpIPredicate::eq, code, 255), x.c(0x7fc00000), bits));
   }
   if (element.isInteger(1))
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, stored, arith::ConstantOp::create(b, b.getI8IntegerAttr(0)));
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, stored,
+                                 arith::ConstantOp::create(b, b.getI8IntegerAttr(0)));
   if (auto type = dyn_cast<IntegerType>(element); type && type.getWidth() < 8) {
     // A byte holds the element's bits; the ones above them are not to be trusted.
     Value narrowed = arith::TruncIOp::create(b, b.getIntegerType(type.getWidth()), stored);
@@ -203,7 +208,8 @@ Value qcc::castNumber(ImplicitLocOpBuilder &b, Value value, Type from, Type to) 
   if (isFloat(from)) {
     // Through 64 bits: what C compilers and NumPy do on x86-64, and defined for every value that fits there.
     Type wide = b.getI64Type();
-    Value integer = isUnsigned(to) && targetBits == 64 ? Value(arith::FPToUIOp::create(b, wide, value)) : Value(arith::FPToSIOp::create(b, wide, value));
+    Value integer = isUnsigned(to) && targetBits == 64 ? Value(arith::FPToUIOp::create(b, wide, value))
+                                                       : Value(arith::FPToSIOp::create(b, wide, value));
     Value narrowed = targetBits < 64 ? Value(arith::TruncIOp::create(b, target, integer)) : integer;
     if (to.getIntOrFloatBitWidth() < 8)
       return fromStorage(b, narrowed, to);
@@ -218,7 +224,8 @@ Value qcc::castNumber(ImplicitLocOpBuilder &b, Value value, Type from, Type to) 
   if (sourceBits > targetBits)
     result = arith::TruncIOp::create(b, target, value);
   else if (sourceBits < targetBits)
-    result = isUnsigned(from) ? Value(arith::ExtUIOp::create(b, target, value)) : Value(arith::ExtSIOp::create(b, target, value));
+    result = isUnsigned(from) ? Value(arith::ExtUIOp::create(b, target, value))
+                              : Value(arith::ExtSIOp::create(b, target, value));
   return to.getIntOrFloatBitWidth() < 8 ? fromStorage(b, result, to) : result;
 }
 

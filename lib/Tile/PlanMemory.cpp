@@ -3,8 +3,10 @@
 using namespace mlir;
 using namespace qcc;
 
-/// The last operation of `block` that may touch what `pointer` points to, through every value that the pointer flows into.
-static void lastUse(Value pointer, Block &block, llvm::DenseMap<Operation *, int64_t> &order, int64_t &last, llvm::DenseSet<Value> &seen) {
+/// The last operation of `block` that may touch what `pointer` points to, through every value that the pointer flows
+/// into.
+static void lastUse(Value pointer, Block &block, llvm::DenseMap<Operation *, int64_t> &order, int64_t &last,
+                    llvm::DenseSet<Value> &seen) {
   if (!seen.insert(pointer).second)
     return;
   for (Operation *user : pointer.getUsers()) {
@@ -14,7 +16,8 @@ static void lastUse(Value pointer, Block &block, llvm::DenseMap<Operation *, int
         break;
       }
     }
-    // Control flow hands pointers on: to the results of the operation that a terminator ends, and to the arguments of its regions.
+    // Control flow hands pointers on: to the results of the operation that a terminator ends, and to the arguments of
+    // its regions.
     SmallVector<Value> onward(user->getResults());
     if (user->hasTrait<OpTrait::IsTerminator>() && user->getParentOp())
       onward.append(user->getParentOp()->result_begin(), user->getParentOp()->result_end());

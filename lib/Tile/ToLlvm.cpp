@@ -1,12 +1,12 @@
 #include "qcc/Tile/ToLlvm.h"
-#include "qcc/Runtime/Abi.h"
 #include "mlir/IR/IRMapping.h"
+#include "qcc/Runtime/Abi.h"
 #include <cstddef>
 
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t splitWork = 1 << 15;   // scalar operations below which a second thread costs more than it brings
+static constexpr int64_t splitWork = 1 << 15; // scalar operations below which a second thread costs more than it brings
 static constexpr int64_t slotAlignment = 64;
 
 namespace {
@@ -26,10 +26,12 @@ struct Code {
   }
   Value c(int64_t v) { return arith::ConstantOp::create(b, b.getI64IntegerAttr(v)); }
   Value at(Value base, int64_t bytes) {
-    return LLVM::GEPOp::create(b, ptr, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{int32_t(bytes)}, LLVM::GEPNoWrapFlags::inbounds);
+    return LLVM::GEPOp::create(b, ptr, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{int32_t(bytes)},
+                               LLVM::GEPNoWrapFlags::inbounds);
   }
   Value at(Value base, Value bytes) {
-    return LLVM::GEPOp::create(b, ptr, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes}, LLVM::GEPNoWrapFlags::inbounds);
+    return LLVM::GEPOp::create(b, ptr, b.getI8Type(), base, ArrayRef<LLVM::GEPArg>{bytes},
+                               LLVM::GEPNoWrapFlags::inbounds);
   }
   Value load(Type type, Value address) { return LLVM::LoadOp::create(b, type, address, 8); }
   void store(Value value, Value address) { LLVM::StoreOp::create(b, value, address, 8); }
@@ -43,7 +45,8 @@ struct Code {
   }
   LLVM::LLVMFuncOp function(ModuleOp module, StringRef name, Type result, ArrayRef<Type> arguments) {
     b.setInsertionPointToEnd(module.getBody());
-    auto fn = LLVM::LLVMFuncOp::create(b, name, LLVM::LLVMFunctionType::get(result, arguments), LLVM::Linkage::Internal);
+    auto fn =
+        LLVM::LLVMFuncOp::create(b, name, LLVM::LLVMFunctionType::get(result, arguments), LLVM::Linkage::Internal);
     b.setInsertionPointToStart(fn.addEntryBlock(b));
     return fn;
   }
@@ -139,9 +142,11 @@ Value PlanWriter::integer(Dim dim) {
 }
 
 Value PlanWriter::real(Dim dim) {
-  if (auto op = dyn_cast<AffineBinaryOpExpr>(dim); op && (op.getKind() == AffineExprKind::Add || op.getKind() == AffineExprKind::Mul)) {
+  if (auto op = dyn_cast<AffineBinaryOpExpr>(dim);
+      op && (op.getKind() == AffineExprKind::Add || op.getKind() == AffineExprKind::Mul)) {
     Value x = real(op.getLHS()), y = real(op.getRHS());
-    return op.getKind() == AffineExprKind::Add ? Value(arith::AddFOp::create(b, x, y)) : Value(arith::MulFOp::create(b, x, y));
+    return op.getKind() == AffineExprKind::Add ? Value(arith::AddFOp::create(b, x, y))
+                                               : Value(arith::MulFOp::create(b, x, y));
   }
   return arith::SIToFPOp::create(b, f64, integer(dim));
 }
@@ -184,7 +189,8 @@ LogicalResult PlanWriter::bind(ArrayRef<Value> sizes, ArrayRef<Dim> expected, st
     if (!isKnown(dim)) {
       std::string text;
       llvm::raw_string_ostream(text) << dim;
-      return emitError(module.getLoc()) << "the length '" << text << "' of an input cannot be told from the inputs' dimensions";
+      return emitError(module.getLoc()) << "the length '" << text
+                                        << "' of an input cannot be told from the inputs' dimensions";
     }
   return success();
 }
@@ -206,7 +212,9 @@ LogicalResult PlanWriter::write(ArrayRef<SmallVector<Dim>> slots) {
   if (failed(bind(sizes, expected, used)))
     return failure();
   Value result = c(0);
-  auto complain = [&](Value wrong, Value code) { result = pick(arith::AndIOp::create(b, wrong, is(arith::CmpIPredicate::eq, result, c(0))), code, result); };
+  auto complain = [&](Value wrong, Value code) {
+    result = pick(arith::AndIOp::create(b, wrong, is(arith::CmpIPredicate::eq, result, c(0))), code, result);
+  };
   for (size_t i = 0; i < expected.size(); ++i) {
     Value wrong = is(arith::CmpIPredicate::slt, sizes[i], c(0));
     if (!used[i])
@@ -233,7 +241,8 @@ LogicalResult PlanWriter::write(ArrayRef<SmallVector<Dim>> slots) {
     offset = arith::AndIOp::create(b, end, c(-slotAlignment));
   }
   store(offset, out);
-  Value tooLarge = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, total, arith::ConstantOp::create(b, b.getF64FloatAttr(0x1p46)));
+  Value tooLarge = arith::CmpFOp::create(b, arith::CmpFPredicate::OGT, total,
+                                         arith::ConstantOp::create(b, b.getF64FloatAttr(0x1p46)));
   complain(tooLarge, c(-1));
   LLVM::ReturnOp::create(b, result);
   return success();
@@ -242,8 +251,8 @@ LogicalResult PlanWriter::write(ArrayRef<SmallVector<Dim>> slots) {
 namespace {
 /// The `run` function: tile operations become loads from the frame, calls and barriers.
 ///
-/// What the threads have done since the last barrier is kept in `pending` and is the same on every thread: nothing, work of thread 0 alone,
-/// or work (or reads) of all threads. Two launches of thread 0 need no barrier between them.
+/// What the threads have done since the last barrier is kept in `pending` and is the same on every thread: nothing,
+/// work of thread 0 alone, or work (or reads) of all threads. Two launches of thread 0 need no barrier between them.
 class RunWriter : Code {
 public:
   RunWriter(ModuleOp module, const TableLayout &table) : Code(module.getLoc()), module(module), table(table) {}
@@ -268,28 +277,34 @@ private:
 void RunWriter::writeBarrier() {
   barrierFn = function(module, "sync", LLVM::LLVMVoidType::get(b.getContext()), {ptr, i64, ptr});
   Value f = barrierFn.getArgument(0), t = barrierFn.getArgument(1), p = barrierFn.getArgument(2);
-  Value needed = arith::AndIOp::create(b, is(arith::CmpIPredicate::ne, load(i64, p), c(Nothing)),
-                                       is(arith::CmpIPredicate::ne, load(i64, at(f, offsetof(qcc_frame, threads))), c(1)));
+  Value needed =
+      arith::AndIOp::create(b, is(arith::CmpIPredicate::ne, load(i64, p), c(Nothing)),
+                            is(arith::CmpIPredicate::ne, load(i64, at(f, offsetof(qcc_frame, threads))), c(1)));
   when(needed, [&] { callThrough(f, offsetof(qcc_frame, barrier), LLVM::LLVMVoidType::get(b.getContext()), {f, t}); });
   store(c(Nothing), p);
   LLVM::ReturnOp::create(b, ValueRange{});
 }
 
-/// i64 range(frame, thread, pending, units, work, end*): this thread's first unit, and its end through the pointer; synchronizes before.
+/// i64 range(frame, thread, pending, units, work, end*): this thread's first unit, and its end through the pointer;
+/// synchronizes before.
 void RunWriter::writeRange() {
   rangeFn = function(module, "range", i64, {ptr, i64, ptr, i64, i64, ptr});
   auto arg = [&](int i) -> Value { return rangeFn.getArgument(i); };
   Value threads = load(i64, at(arg(0), offsetof(qcc_frame, threads)));
   Value units = arg(3), first = is(arith::CmpIPredicate::eq, arg(1), c(0));
-  Value serial = arith::OrIOp::create(b, is(arith::CmpIPredicate::slt, arg(4), c(splitWork)), is(arith::CmpIPredicate::slt, units, c(2)));
+  Value serial = arith::OrIOp::create(b, is(arith::CmpIPredicate::slt, arg(4), c(splitWork)),
+                                      is(arith::CmpIPredicate::slt, units, c(2)));
   serial = arith::OrIOp::create(b, serial, is(arith::CmpIPredicate::eq, threads, c(1)));
   Value kind = pick(serial, c(Serial), c(Parallel));
   // Serial after serial goes on without a barrier; everything else meets first.
-  Value meets = arith::OrIOp::create(b, is(arith::CmpIPredicate::ne, kind, c(Serial)), is(arith::CmpIPredicate::ne, load(i64, arg(2)), c(Serial)));
+  Value meets = arith::OrIOp::create(b, is(arith::CmpIPredicate::ne, kind, c(Serial)),
+                                     is(arith::CmpIPredicate::ne, load(i64, arg(2)), c(Serial)));
   when(meets, [&] { LLVM::CallOp::create(b, barrierFn, ValueRange{arg(0), arg(1), arg(2)}); });
   store(kind, arg(2));
   Value share = arith::DivUIOp::create(b, units, threads), rest = arith::RemUIOp::create(b, units, threads);
-  auto start = [&](Value t) -> Value { return arith::AddIOp::create(b, arith::MulIOp::create(b, share, t), arith::MinUIOp::create(b, rest, t)); };
+  auto start = [&](Value t) -> Value {
+    return arith::AddIOp::create(b, arith::MulIOp::create(b, share, t), arith::MinUIOp::create(b, rest, t));
+  };
   Value lo = pick(serial, c(0), start(arg(1)));
   Value hi = pick(serial, pick(first, units, c(0)), start(arith::AddIOp::create(b, arg(1), c(1))));
   store(hi, arg(5));
@@ -324,7 +339,8 @@ Value RunWriter::convert(Operation *op) {
     mark(Serial);
     // Storage of outputs is asked for in a row when the run starts: one barrier serves them all.
     Operation *next = op->getNextNode();
-    while (next && !isa<tile::OutputOp, tile::LaunchOp, tile::ReadOp, tile::BufferOp>(next) && next->getNumRegions() == 0)
+    while (next && !isa<tile::OutputOp, tile::LaunchOp, tile::ReadOp, tile::BufferOp>(next) &&
+           next->getNumRegions() == 0)
       next = next->getNextNode();
     if (!isa_and_present<tile::OutputOp>(next))
       sync();
@@ -332,7 +348,8 @@ Value RunWriter::convert(Operation *op) {
   }
   if (auto buffer = dyn_cast<tile::BufferOp>(op)) {
     if (buffer.getSlot())
-      return at(field(offsetof(qcc_frame, arena)), load(i64, at(field(offsetof(qcc_frame, table)), 8 * (table.slots + int64_t(*buffer.getSlot())))));
+      return at(field(offsetof(qcc_frame, arena)),
+                load(i64, at(field(offsetof(qcc_frame, table)), 8 * (table.slots + int64_t(*buffer.getSlot())))));
     sync();
     when(isFirst, [&] {
       Value made;
@@ -352,12 +369,15 @@ Value RunWriter::convert(Operation *op) {
     Value value = LLVM::LoadOp::create(b, storage, address, storageBytes(element));
     mark(Parallel); // nobody may overwrite it before all have read it
     if (storage.getIntOrFloatBitWidth() < 64)
-      value = isUnsigned(element) ? Value(arith::ExtUIOp::create(b, i64, value)) : Value(arith::ExtSIOp::create(b, i64, value));
+      value = isUnsigned(element) ? Value(arith::ExtUIOp::create(b, i64, value))
+                                  : Value(arith::ExtSIOp::create(b, i64, value));
     return value;
   }
   auto launch = cast<tile::LaunchOp>(op);
   Value end = at(dimsArray, 0);
-  Value lo = LLVM::CallOp::create(b, rangeFn, ValueRange{frame, thread, pending, launch.getUnits(), launch.getWork(), end}).getResult();
+  Value lo =
+      LLVM::CallOp::create(b, rangeFn, ValueRange{frame, thread, pending, launch.getUnits(), launch.getWork(), end})
+          .getResult();
   Value hi = load(i64, end);
   when(is(arith::CmpIPredicate::slt, lo, hi), [&] {
     SmallVector<Value> arguments = {lo, hi};
@@ -415,7 +435,8 @@ LogicalResult qcc::convertProgram(ModuleOp module, const Dimensions &dims, const
   SmallVector<SmallVector<Dim>> slots = planMemory(source);
   TableLayout table(signature.states.size(), dims.symbols().size(), slots.size());
   if (table.length > QCC_MAX_TABLE_LENGTH)
-    return emitError(module.getLoc()) << "the program has " << table.length << " sizes to keep, more than " << QCC_MAX_TABLE_LENGTH;
+    return emitError(module.getLoc()) << "the program has " << table.length << " sizes to keep, more than "
+                                      << QCC_MAX_TABLE_LENGTH;
   RunWriter(module, table).write(source);
   if (failed(PlanWriter(module, dims, signature, table).write(slots)))
     return failure();
@@ -426,12 +447,15 @@ LogicalResult qcc::convertProgram(ModuleOp module, const Dimensions &dims, const
   SmallVector<Type> fields(5, code.i64);
   fields.append(2, code.ptr);
   auto type = LLVM::LLVMStructType::getLiteral(b.getContext(), fields);
-  auto descriptor = LLVM::GlobalOp::create(b, type, /*isConstant=*/true, LLVM::Linkage::External, QCC_PROGRAM_SYMBOL, Attribute(), 8);
+  auto descriptor =
+      LLVM::GlobalOp::create(b, type, /*isConstant=*/true, LLVM::Linkage::External, QCC_PROGRAM_SYMBOL, Attribute(), 8);
   b.createBlock(&descriptor.getInitializerRegion());
   Value value = LLVM::UndefOp::create(b, type);
-  int64_t numbers[] = {QCC_ABI_VERSION, table.length, int64_t(signature.inputs.size()), int64_t(signature.outputs), int64_t(signature.states.size())};
+  int64_t numbers[] = {QCC_ABI_VERSION, table.length, int64_t(signature.inputs.size()), int64_t(signature.outputs),
+                       int64_t(signature.states.size())};
   for (auto [i, number] : llvm::enumerate(numbers))
-    value = LLVM::InsertValueOp::create(b, value, LLVM::ConstantOp::create(b, code.i64, b.getI64IntegerAttr(number)), int64_t(i));
+    value = LLVM::InsertValueOp::create(b, value, LLVM::ConstantOp::create(b, code.i64, b.getI64IntegerAttr(number)),
+                                        int64_t(i));
   StringRef functions[] = {"plan", "run_program"};
   for (auto [i, name] : llvm::enumerate(functions))
     value = LLVM::InsertValueOp::create(b, value, LLVM::AddressOfOp::create(b, code.ptr, name), int64_t(5 + i));

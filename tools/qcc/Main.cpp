@@ -2,8 +2,8 @@
 #include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
-#include "qcc/Pipeline/Compilation.h"
 #include "mlir/Support/FileUtilities.h"
+#include "qcc/Pipeline/Compilation.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -16,13 +16,22 @@ namespace cl = llvm::cl;
 
 static cl::OptionCategory category("qcc options");
 static cl::opt<std::string> model(cl::Positional, cl::desc("MODEL.onnx"), cl::cat(category));
-static cl::opt<std::string> output("o", cl::desc("Write here (default: the model's name with the extension .qcc)"), cl::value_desc("FILE"), cl::cat(category));
-static cl::list<std::string> targets("target", cl::desc("Targets to generate code for (default: native)"), cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
-static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"), cl::value_desc("F"), cl::init("float32"), cl::cat(category));
-static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"), cl::value_desc("A"), cl::init("auto"), cl::cat(category));
-static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"), cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
-static cl::opt<bool> keepSignature("keep-signature", cl::desc("Keep KV caches as inputs and outputs instead of states of the session"), cl::cat(category));
-static cl::list<std::string> files("add-file", cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"), cl::value_desc("NAME=FILE"), cl::cat(category));
+static cl::opt<std::string> output("o", cl::desc("Write here (default: the model's name with the extension .qcc)"),
+                                   cl::value_desc("FILE"), cl::cat(category));
+static cl::list<std::string> targets("target", cl::desc("Targets to generate code for (default: native)"),
+                                     cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
+static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"),
+                                   cl::value_desc("F"), cl::init("float32"), cl::cat(category));
+static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
+                                cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
+                                 cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
+static cl::opt<bool> keepSignature("keep-signature",
+                                   cl::desc("Keep KV caches as inputs and outputs instead of states of the session"),
+                                   cl::cat(category));
+static cl::list<std::string> files("add-file",
+                                   cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
+                                   cl::value_desc("NAME=FILE"), cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
@@ -35,7 +44,9 @@ static int fail(const llvm::Twine &message) {
 
 /// Prints a diagnostic as `qcc: error: node 'NAME': message`.
 static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
-  const char *kind = diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? "warning" : "note";
+  const char *kind = diagnostic.getSeverity() == DiagnosticSeverity::Error     ? "error"
+                     : diagnostic.getSeverity() == DiagnosticSeverity::Warning ? "warning"
+                                                                               : "note";
   llvm::errs() << "qcc: " << kind << ": ";
   if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
     llvm::errs() << "node '" << name.getName().getValue() << "': ";
@@ -101,7 +112,8 @@ int main(int argc, char **argv) {
   bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared"}, emitted);
   std::string stage = isCode ? "lowered" : emitted;
   if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
-    return fail("unknown --emit=" + emitted + "; qcc --print-states lists the states, and llvm, asm, obj, shared and artifact are known too");
+    return fail("unknown --emit=" + emitted +
+                "; qcc --print-states lists the states, and llvm, asm, obj, shared and artifact are known too");
   if (failed(runStages(compilation, "", stage)))
     return exitUsage;
   if (emitted == "artifact") {
@@ -113,7 +125,10 @@ int main(int argc, char **argv) {
   if (isCode) {
     if (compilation.code.size() != 1)
       return fail("--emit=" + emitted + " needs exactly one target");
-    auto kind = emitted == "llvm" ? CodeKind::LlvmIr : emitted == "asm" ? CodeKind::Assembly : emitted == "obj" ? CodeKind::Object : CodeKind::SharedObject;
+    auto kind = emitted == "llvm"  ? CodeKind::LlvmIr
+                : emitted == "asm" ? CodeKind::Assembly
+                : emitted == "obj" ? CodeKind::Object
+                                   : CodeKind::SharedObject;
     llvm::SmallVector<char, 0> bytes;
     if (llvm::Error error = generateCode(*compilation.code.front().module, compilation.code.front().facts, kind, bytes))
       return fail(llvm::toString(std::move(error)));

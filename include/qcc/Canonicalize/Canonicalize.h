@@ -6,10 +6,12 @@
 
 namespace qcc {
 
-/// Reports, in one error, every operator of the module that has no lowering: its type, how many nodes, their names, and what to do.
+/// Reports, in one error, every operator of the module that has no lowering: its type, how many nodes, their names, and
+/// what to do.
 mlir::LogicalResult checkOperators(mlir::ModuleOp module);
 
-/// Gives every value of `main` its type, with symbolic dimensions; computations on shapes vanish. Dimension symbols stand in the module afterwards.
+/// Gives every value of `main` its type, with symbolic dimensions; computations on shapes vanish. Dimension symbols
+/// stand in the module afterwards.
 mlir::LogicalResult inferShapes(mlir::ModuleOp module);
 
 } // namespace qcc

@@ -15,18 +15,19 @@ using Dim = mlir::AffineExpr;
 
 /// The dimension symbols of one program, and arithmetic on dimensions.
 ///
-/// What affine expressions cannot say becomes a further symbol with a definition (`max`, `select`), made once per distinct definition, so that
-/// equal lengths stay the same expression. A `Runtime` symbol is only known while the program runs; every other one is known when it starts.
+/// What affine expressions cannot say becomes a further symbol with a definition (`max`, `select`), made once per
+/// distinct definition, so that equal lengths stay the same expression. A `Runtime` symbol is only known while the
+/// program runs; every other one is known when it starts.
 class Dimensions {
 public:
   enum class Kind {
-    Input,       // a dimension of a program input; operands: none
-    Max,         // max(a, b)
-    Min,         // min(a, b)
-    IfEqual,     // a == b ? c : d
-    IfNegative,  // a < 0 ? b : c
-    FloorDiv,    // a / b rounded down, b not constant; 0 when b is 0
-    Runtime      // read from a tensor while the program runs; operands: none
+    Input,      // a dimension of a program input; operands: none
+    Max,        // max(a, b)
+    Min,        // min(a, b)
+    IfEqual,    // a == b ? c : d
+    IfNegative, // a < 0 ? b : c
+    FloorDiv,   // a / b rounded down, b not constant; 0 when b is 0
+    Runtime     // read from a tensor while the program runs; operands: none
   };
   struct Symbol {
     Kind kind;
@@ -44,7 +45,8 @@ public:
   /// The symbol of an input dimension; the same name gives the same symbol, an empty name a fresh one.
   Dim input(llvm::StringRef name);
   Dim runtime(llvm::StringRef hint);
-  /// The meaning of a dimension's text in a model: an expression of names, integers, `+ - * / ( )`, or else a name as a whole.
+  /// The meaning of a dimension's text in a model: an expression of names, integers, `+ - * / ( )`, or else a name as a
+  /// whole.
   Dim parse(llvm::StringRef text);
 
   Dim add(Dim a, Dim b) const;

@@ -30,8 +30,9 @@ struct FileRange {
 
 /// A model file whose large tensor data stays in the mapping.
 ///
-/// Protobuf copies every `raw_data` field that it parses, so they are cut out first: `protobuf()` is the message without them, and a tensor whose
-/// data was cut out has the external data location `cutLocation` and the offset of its bytes in the file.
+/// Protobuf copies every `raw_data` field that it parses, so they are cut out first: `protobuf()` is the message
+/// without them, and a tensor whose data was cut out has the external data location `cutLocation` and the offset of its
+/// bytes in the file.
 class ModelFile {
 public:
   static constexpr llvm::StringLiteral cutLocation = "qcc:model-file";
@@ -41,8 +42,8 @@ public:
 
   const std::string &path() const { return modelPath; }
   llvm::StringRef protobuf() const { return slim; }
-  /// The bytes at `offset` of an external data file in the model's folder. A location that leaves the folder, a file that is
-  /// missing and a range outside of it are errors. `length` may be -1: to the end of the file.
+  /// The bytes at `offset` of an external data file in the model's folder. A location that leaves the folder, a file
+  /// that is missing and a range outside of it are errors. `length` may be -1: to the end of the file.
   llvm::Expected<FileRange> external(llvm::StringRef location, int64_t offset, int64_t length);
 
 private:

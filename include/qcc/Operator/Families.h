@@ -1,13 +1,19 @@
-// The operator families: each registers the operators of one source file of the same name.
+// The operator families: each function registers the operators of the folder of its name under lib/Operator/.
 #pragma once
 
 namespace qcc {
 
 class OperatorRegistry;
 
-void registerAppend(OperatorRegistry &);
-void registerDimensions(OperatorRegistry &);
+void registerAttention(OperatorRegistry &);
+void registerContraction(OperatorRegistry &);
+void registerControl(OperatorRegistry &);
+void registerConvolution(OperatorRegistry &);
 void registerElementwise(OperatorRegistry &);
-void registerMatMul(OperatorRegistry &);
+void registerMovement(OperatorRegistry &);
+void registerNormalization(OperatorRegistry &);
+void registerQuantization(OperatorRegistry &);
+void registerRecurrent(OperatorRegistry &);
+void registerReduction(OperatorRegistry &);
 
 } // namespace qcc

@@ -24,8 +24,9 @@ public:
   std::optional<llvm::SmallVector<Dim>> contents(unsigned i) { return contentsOf(input(i)); }
   std::optional<llvm::SmallVector<Dim>> contentsOf(mlir::Value value);
 
-  /// The contents of operand `i`, which says a shape, an axis list or the like. They are kept in `resolved` under `name`; when they are not known
-  /// before the program runs, each element becomes a runtime symbol that the program reads from the operand. Fails when the number of elements is unknown.
+  /// The contents of operand `i`, which says a shape, an axis list or the like. They are kept in `resolved` under
+  /// `name`; when they are not known before the program runs, each element becomes a runtime symbol that the program
+  /// reads from the operand. Fails when the number of elements is unknown.
   mlir::FailureOr<llvm::SmallVector<Dim>> shapeOperand(unsigned i, llvm::StringRef name);
   /// The same where only constants will do (axes, for instance); reports otherwise.
   mlir::FailureOr<llvm::SmallVector<int64_t>> constantOperand(unsigned i, llvm::StringRef name);
@@ -44,7 +45,8 @@ private:
   InferState &state;
 };
 
-/// Infers every node of a block in order; also folds what shape inference made constant. Reports and fails at the first node that cannot be.
+/// Infers every node of a block in order; also folds what shape inference made constant. Reports and fails at the first
+/// node that cannot be.
 mlir::LogicalResult inferBlock(mlir::Block &block, InferState &state);
 
 } // namespace qcc

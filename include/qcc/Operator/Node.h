@@ -21,7 +21,8 @@ struct ConstantTensor {
 /// The constant that a value is, when it is an `onnx.weight`.
 std::optional<ConstantTensor> constantOf(mlir::Value value);
 
-/// Read access to one `onnx.node`. Operands and results count from 0; a missing optional operand is one for which `has` is false.
+/// Read access to one `onnx.node`. Operands and results count from 0; a missing optional operand is one for which `has`
+/// is false.
 class Node {
 public:
   explicit Node(onnx::NodeOp op) : op(op) {}
@@ -40,7 +41,9 @@ public:
   mlir::Type element(unsigned i) const { return llvm::cast<mlir::ShapedType>(input(i).getType()).getElementType(); }
   llvm::SmallVector<Dim> dims(unsigned i) const { return dimsOf(input(i).getType()); }
   int64_t rank(unsigned i) const { return llvm::cast<mlir::RankedTensorType>(input(i).getType()).getRank(); }
-  mlir::Type outputElement(unsigned i = 0) const { return llvm::cast<mlir::ShapedType>(output(i).getType()).getElementType(); }
+  mlir::Type outputElement(unsigned i = 0) const {
+    return llvm::cast<mlir::ShapedType>(output(i).getType()).getElementType();
+  }
   llvm::SmallVector<Dim> outputDims(unsigned i = 0) const { return dimsOf(output(i).getType()); }
 
   bool hasAttr(llvm::StringRef name) const { return op.getAttrs().contains(name); }

@@ -13,18 +13,19 @@ class Index;
 /// An operator. `infer` is always there, and one of `element` and `lower`.
 struct Operator {
   std::string domain, type;
-  /// The newest operator-set version of the domain whose meaning is implemented; a later version of a known operator compiles as this one unless
-  /// the family says otherwise.
+  /// The newest operator-set version of the domain whose meaning is implemented; a later version of a known operator
+  /// compiles as this one unless the family says otherwise.
   std::function<mlir::LogicalResult(Infer &)> infer;
 
-  /// Computes one element of result 0: the value at `index`, as the compute type of its element (see `Numbers.h`). An operator with `element` needs no
-  /// kernel of its own: its consumers compute it in place where that repeats no work.
+  /// Computes one element of result 0: the value at `index`, as the compute type of its element (see `Numbers.h`). An
+  /// operator with `element` needs no kernel of its own: its consumers compute it in place where that repeats no work.
   std::function<mlir::Value(const Node &, Kernel &, const Index &)> element;
   /// Whether the element at an index depends on the operands' elements at the same (broadcast) index alone.
   bool pointwise = false;
   /// Roughly how many scalar operations an element takes.
   int64_t cost = 1;
-  /// Whether the lowering reads each element of operand `i` about once through `Kernel::load`, so that a producer can be computed in place there.
+  /// Whether the lowering reads each element of operand `i` about once through `Kernel::load`, so that a producer can
+  /// be computed in place there.
   std::function<bool(const Node &, unsigned i)> readsOnce;
 
   /// Emits kernels and launches that compute the results into their buffers.

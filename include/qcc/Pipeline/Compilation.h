@@ -10,12 +10,12 @@
 namespace qcc {
 
 struct CompileOptions {
-  std::string model;                            // path of the ONNX file or its folder
+  std::string model; // path of the ONNX file or its folder
   std::vector<std::string> targets = {"native"};
-  std::string format = "float32";               // as formats are spelled
-  std::string act = "auto";                     // compute type of activations
-  bool states = true;                           // whether KV caches become states of the session
-  std::map<std::string, std::string> files;     // further parts of the artifact: name in it, path
+  std::string format = "float32";           // as formats are spelled
+  std::string act = "auto";                 // compute type of activations
+  bool states = true;                       // whether KV caches become states of the session
+  std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
 };
 
 /// Code for one target on its way.
@@ -46,9 +46,9 @@ public:
 /// A state of the program: see docs/states.md, which is made from this table.
 struct Stage {
   llvm::StringRef name;
-  llvm::StringRef sentence;                                       // what is true of the IR in this state
-  std::function<mlir::LogicalResult(Compilation &)> build;        // from the state before
-  std::function<mlir::LogicalResult(Compilation &)> contract;     // checked when the state is reached
+  llvm::StringRef sentence;                                   // what is true of the IR in this state
+  std::function<mlir::LogicalResult(Compilation &)> build;    // from the state before
+  std::function<mlir::LogicalResult(Compilation &)> contract; // checked when the state is reached
 };
 
 /// All states, in order.

@@ -23,6 +23,7 @@ enum class CodeKind { LlvmIr, Assembly, Object, SharedObject };
 mlir::LogicalResult lowerToLlvmDialect(mlir::ModuleOp module, const TargetFacts &target);
 
 /// Translates a module of the llvm dialect for the target. `out` receives text or bytes.
-llvm::Error generateCode(mlir::ModuleOp module, const TargetFacts &target, CodeKind kind, llvm::SmallVectorImpl<char> &out);
+llvm::Error generateCode(mlir::ModuleOp module, const TargetFacts &target, CodeKind kind,
+                         llvm::SmallVectorImpl<char> &out);
 
 } // namespace qcc

@@ -11,10 +11,12 @@ namespace qcc {
 class Lowering;
 class Kernel;
 
-/// A position in a tensor: coordinates, or the row-major element number, or both. What is asked for and not there is computed from the other.
+/// A position in a tensor: coordinates, or the row-major element number, or both. What is asked for and not there is
+/// computed from the other.
 class Index {
 public:
-  Index(llvm::ArrayRef<Dim> dims, mlir::ValueRange coordinates, mlir::Value linear = {}) : dims(dims), coordinates(coordinates), number(linear) {}
+  Index(llvm::ArrayRef<Dim> dims, mlir::ValueRange coordinates, mlir::Value linear = {})
+      : dims(dims), coordinates(coordinates), number(linear) {}
   Index(llvm::ArrayRef<Dim> dims, mlir::Value linear) : dims(dims), number(linear) {}
 
   llvm::ArrayRef<Dim> shape() const { return dims; }
@@ -28,8 +30,9 @@ private:
   mlir::Value number;
 };
 
-/// Emits the body of a function `void(i64 lo, i64 hi, pointers and integers...)` that computes the units [lo, hi), then launches it. Equal kernels
-/// become one function. Integers are i64; elements are in the compute type of their element type (`Numbers.h`).
+/// Emits the body of a function `void(i64 lo, i64 hi, pointers and integers...)` that computes the units [lo, hi), then
+/// launches it. Equal kernels become one function. Integers are i64; elements are in the compute type of their element
+/// type (`Numbers.h`).
 class Kernel {
 public:
   Kernel(Lowering &lowering, llvm::StringRef name, mlir::Location loc);
@@ -49,10 +52,10 @@ public:
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value sub(mlir::Value a, mlir::Value b);
   mlir::Value mul(mlir::Value a, mlir::Value b);
-  mlir::Value div(mlir::Value a, mlir::Value b); // of non-negative numbers
-  mlir::Value rem(mlir::Value a, mlir::Value b); // of non-negative numbers
-  mlir::Value min(mlir::Value a, mlir::Value b); // signed
-  mlir::Value max(mlir::Value a, mlir::Value b); // signed
+  mlir::Value div(mlir::Value a, mlir::Value b);  // of non-negative numbers
+  mlir::Value rem(mlir::Value a, mlir::Value b);  // of non-negative numbers
+  mlir::Value min(mlir::Value a, mlir::Value b);  // signed
+  mlir::Value max(mlir::Value a, mlir::Value b);  // signed
   mlir::Value less(mlir::Value a, mlir::Value b); // signed, i1
   mlir::Value select(mlir::Value condition, mlir::Value then, mlir::Value otherwise);
 
@@ -60,14 +63,17 @@ public:
   /// for i in [from, to): body(i)
   void loop(mlir::Value from, mlir::Value to, llvm::function_ref<void(mlir::Value)> body, int64_t step = 1);
   /// The same with carried values; returns the last ones.
-  llvm::SmallVector<mlir::Value> loop(mlir::Value from, mlir::Value to, mlir::ValueRange init,
-                                      llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
+  llvm::SmallVector<mlir::Value>
+  loop(mlir::Value from, mlir::Value to, mlir::ValueRange init,
+       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
   /// A loop nest over all of `dims`.
   void nest(llvm::ArrayRef<Dim> dims, llvm::function_ref<void(llvm::ArrayRef<mlir::Value>)> body);
   /// condition ? then() : otherwise(), evaluating one of them.
-  mlir::Value branch(mlir::Value condition, llvm::function_ref<mlir::Value()> then, llvm::function_ref<mlir::Value()> otherwise);
+  mlir::Value branch(mlir::Value condition, llvm::function_ref<mlir::Value()> then,
+                     llvm::function_ref<mlir::Value()> otherwise);
   void when(mlir::Value condition, llvm::function_ref<void()> then);
-  /// Notes the node as failed when `condition` is false; the program ends with an error that names it. The caller must clamp what the check guards.
+  /// Notes the node as failed when `condition` is false; the program ends with an error that names it. The caller must
+  /// clamp what the check guards.
   void check(mlir::Value condition);
 
   // Memory.

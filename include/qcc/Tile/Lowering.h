@@ -10,14 +10,14 @@ namespace qcc {
 
 /// What kernels are generated for.
 struct TargetFacts {
-  std::string name;     // of the code object, e.g. "x86-64-v3"
+  std::string name; // of the code object, e.g. "x86-64-v3"
   std::string triple, cpu;
   std::vector<std::string> features; // LLVM's names without a sign
   bool has(llvm::StringRef feature) const { return llvm::is_contained(features, feature); }
 };
 
-/// Lowers the nodes of a function one after another into the host function of the tile program. Values are tensors of the source function; each that is not
-/// computed in place has storage.
+/// Lowers the nodes of a function one after another into the host function of the tile program. Values are tensors of
+/// the source function; each that is not computed in place has storage.
 class Lowering {
 public:
   Lowering(mlir::ModuleOp source, mlir::ModuleOp target, Dimensions &dims, const TargetFacts &facts);
@@ -38,7 +38,8 @@ public:
   /// Reads an integer of a tensor on the host, after everything that writes it.
   mlir::Value read(mlir::Value tensor, mlir::Value element);
 
-  /// The storage of a tensor: made by the lowering of its producer, a weight, an input, or allocated now for a result that is about to be computed.
+  /// The storage of a tensor: made by the lowering of its producer, a weight, an input, or allocated now for a result
+  /// that is about to be computed.
   mlir::Value storage(mlir::Value tensor);
   /// Makes `tensor` share the storage of `of` (a reshape).
   void alias(mlir::Value tensor, mlir::Value of);
@@ -48,14 +49,17 @@ public:
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
   bool isFused(mlir::Value tensor) const { return fused.contains(tensor); }
-  /// Whether every element of the tensor's fused expression reads its operands at the same element number (or a single element).
+  /// Whether every element of the tensor's fused expression reads its operands at the same element number (or a single
+  /// element).
   bool isLinear(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
 
-  /// result[i] = value(i) for all elements of `tensor`, split among threads. `linear` promises that value uses the index only for tensors of equal dimensions.
+  /// result[i] = value(i) for all elements of `tensor`, split among threads. `linear` promises that value uses the
+  /// index only for tensors of equal dimensions.
   void forEachElement(mlir::Value tensor, llvm::StringRef name, bool linear, int64_t cost,
                       llvm::function_ref<mlir::Value(Kernel &, const Index &)> value);
   /// body(k, coordinates) for every element of `space`, split among threads; `cost` estimates the operations of one.
-  void forEach(llvm::ArrayRef<Dim> space, llvm::StringRef name, Dim cost, llvm::function_ref<void(Kernel &, llvm::ArrayRef<mlir::Value>)> body);
+  void forEach(llvm::ArrayRef<Dim> space, llvm::StringRef name, Dim cost,
+               llvm::function_ref<void(Kernel &, llvm::ArrayRef<mlir::Value>)> body);
 
   /// Copies all elements of a tensor into storage given.
   void copy(mlir::Value tensor, mlir::Value storage);
@@ -79,8 +83,8 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
   llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
   llvm::DenseSet<mlir::Value> fused;
-  llvm::DenseMap<mlir::Value, unsigned> outputs; // results of main that are computed straight into the output
-  llvm::DenseMap<unsigned, mlir::Value> symbols; // by position
+  llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
+  llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body
   llvm::StringMap<unsigned> kernelNames;
   std::vector<std::string> nodes;

@@ -1,13 +1,13 @@
 // How a kernel holds and converts numbers: storage types, compute types, and ONNX's casts.
 #pragma once
 
-#include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
 
 namespace qcc {
 
-/// The type in which a kernel computes with elements of `element`: f32 for every float narrower than it, i1 for booleans, signless integers of
-/// at least 8 bits otherwise.
+/// The type in which a kernel computes with elements of `element`: f32 for every float narrower than it, i1 for
+/// booleans, signless integers of at least 8 bits otherwise.
 mlir::Type computeType(mlir::Type element);
 /// The type of one element in memory; 4- and 2-bit elements take a byte each there.
 mlir::Type storageType(mlir::Type element);
@@ -16,7 +16,8 @@ int64_t storageBytes(mlir::Type element);
 bool isUnsigned(mlir::Type element);
 bool isFloat(mlir::Type element);
 
-/// Storage bits to compute value and back; narrowing rounds to nearest even, and float types without infinity saturate when `saturate`.
+/// Storage bits to compute value and back; narrowing rounds to nearest even, and float types without infinity saturate
+/// when `saturate`.
 mlir::Value fromStorage(mlir::ImplicitLocOpBuilder &b, mlir::Value stored, mlir::Type element);
 mlir::Value toStorage(mlir::ImplicitLocOpBuilder &b, mlir::Value value, mlir::Type element, bool saturate = true);
 

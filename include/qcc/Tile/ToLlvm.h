@@ -16,12 +16,12 @@ struct ProgramSignature {
   llvm::SmallVector<State> states;
 };
 
-/// Gives every buffer whose size is known when a run starts a slot of the arena: buffers whose lives do not overlap may share one.
-/// Returns each slot's sizes, of which the largest counts.
+/// Gives every buffer whose size is known when a run starts a slot of the arena: buffers whose lives do not overlap may
+/// share one. Returns each slot's sizes, of which the largest counts.
 llvm::SmallVector<llvm::SmallVector<Dim>> planMemory(mlir::func::FuncOp run);
 
-/// Replaces the function `run` of tile operations by the exported program: `plan`, the SPMD `run` and the descriptor `qcc_program_v1`.
-/// Fails when an input symbol is bound by no input.
+/// Replaces the function `run` of tile operations by the exported program: `plan`, the SPMD `run` and the descriptor
+/// `qcc_program_v1`. Fails when an input symbol is bound by no input.
 mlir::LogicalResult convertProgram(mlir::ModuleOp module, const Dimensions &dims, const ProgramSignature &signature);
 
 } // namespace qcc

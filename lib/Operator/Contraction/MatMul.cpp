@@ -1,18 +1,20 @@
 // Matrix products: MatMul, Gemm, FusedMatMul and Einsum.
-#include "qcc/Operator/Families.h"
+#include "Register.h"
 #include "qcc/Tile/Contraction.h"
 
 using namespace mlir;
 using namespace qcc;
 
 namespace {
-/// An operand seen as a batch of matrices; `row` and `column` are axes, absent (-1) for the row of a left vector and the column of a right one.
+/// An operand seen as a batch of matrices; `row` and `column` are axes, absent (-1) for the row of a left vector and
+/// the column of a right one.
 struct Matrices {
   Value tensor;
   SmallVector<Dim> dims, batch;
   int64_t row, column;
 
-  Matrices(Value tensor, bool transposed, bool rowIsFirst, bool isLeft) : tensor(tensor), dims(dimsOf(tensor.getType())) {
+  Matrices(Value tensor, bool transposed, bool rowIsFirst, bool isLeft)
+      : tensor(tensor), dims(dimsOf(tensor.getType())) {
     int64_t rank = int64_t(dims.size());
     row = rank == 1 ? (isLeft ? -1 : 0) : rowIsFirst ? 0 : rank - 2;
     column = rank == 1 && !isLeft ? -1 : rank - 1;
@@ -51,8 +53,8 @@ static LogicalResult inferMatMul(Infer &infer) {
     return infer.error("has a scalar operand");
   Product p(infer);
   if (differ(p.left.columns(infer.dim()), p.right.rows(infer.dim())))
-    return infer.error("has operands whose inner lengths differ: " + Twine(*constantOf(p.left.columns(infer.dim()))) + " and " +
-                       Twine(*constantOf(p.right.rows(infer.dim()))));
+    return infer.error("has operands whose inner lengths differ: " + Twine(*constantOf(p.left.columns(infer.dim()))) +
+                       " and " + Twine(*constantOf(p.right.rows(infer.dim()))));
   SmallVector<Dim> dims = infer.broadcast({p.left.batch, p.right.batch});
   if (p.left.row >= 0)
     dims.push_back(p.left.dims[p.left.row]);
@@ -73,7 +75,8 @@ static LogicalResult lowerMatMul(const Node &node, Lowering &lowering) {
   Contraction c;
   c.rows = p.left.rows(d), c.columns = p.right.columns(d), c.depth = p.left.columns(d);
   // One matrix on the right for a whole batch on the left: its rows are one long matrix.
-  bool flat = p.right.batch.empty() && ArrayRef<Dim>(p.left.batch) == ArrayRef<Dim>(batches) && p.left.row == int64_t(p.left.dims.size()) - 2 && hasColumn;
+  bool flat = p.right.batch.empty() && ArrayRef<Dim>(p.left.batch) == ArrayRef<Dim>(batches) &&
+              p.left.row == int64_t(p.left.dims.size()) - 2 && hasColumn;
   SmallVector<Dim> outer = batches;
   if (flat)
     c.rows = d.mul(d.product(batches), c.rows), batches.clear();
@@ -86,7 +89,9 @@ static LogicalResult lowerMatMul(const Node &node, Lowering &lowering) {
       return k.load(p.left.tensor, Index(p.left.dims, k.add(k.mul(row, k.dim(c.depth)), step)));
     return p.left.load(k, Index(batches, batch), row, step);
   };
-  c.right = [&](Kernel &k, ArrayRef<Value> batch, Value step, Value column) { return p.right.load(k, Index(batches, batch), step, column); };
+  c.right = [&](Kernel &k, ArrayRef<Value> batch, Value step, Value column) {
+    return p.right.load(k, Index(batches, batch), step, column);
+  };
   c.store = [&](Kernel &k, ArrayRef<Value> batch, Value row, Value column, Value sum) {
     if (alpha != 1)
       sum = multiply(k, sum, numberConstant(k.b, accumulator, alpha));
@@ -132,8 +137,12 @@ static LogicalResult lowerGemm(const Node &node, Lowering &lowering) {
   c.accumulator = accumulator;
   c.rightIsTransposed = p.right.column == 0;
   c.rightIsContiguous = !c.rightIsTransposed && storageType(element) == computeType(element);
-  c.left = [&](Kernel &k, ArrayRef<Value>, Value row, Value step) { return p.left.load(k, Index({}, ValueRange()), row, step); };
-  c.right = [&](Kernel &k, ArrayRef<Value>, Value step, Value column) { return p.right.load(k, Index({}, ValueRange()), step, column); };
+  c.left = [&](Kernel &k, ArrayRef<Value>, Value row, Value step) {
+    return p.left.load(k, Index({}, ValueRange()), row, step);
+  };
+  c.right = [&](Kernel &k, ArrayRef<Value>, Value step, Value column) {
+    return p.right.load(k, Index({}, ValueRange()), step, column);
+  };
   // The factors of an integer Gemm are floats; the product is taken there and truncated.
   auto scaled = [&](Kernel &k, Value value, double factor) {
     if (factor == 1)
@@ -141,7 +150,8 @@ static LogicalResult lowerGemm(const Node &node, Lowering &lowering) {
     if (isFloat(accumulator) || factor == std::floor(factor))
       return multiply(k, value, numberConstant(k.b, accumulator, factor));
     Type wide = k.b.getF64Type();
-    return castNumber(k.b, multiply(k, castNumber(k.b, value, accumulator, wide), numberConstant(k.b, wide, factor)), wide, accumulator);
+    return castNumber(k.b, multiply(k, castNumber(k.b, value, accumulator, wide), numberConstant(k.b, wide, factor)),
+                      wide, accumulator);
   };
   c.store = [&](Kernel &k, ArrayRef<Value>, Value row, Value column, Value sum) {
     Index at(result, ValueRange{row, column});
@@ -155,7 +165,8 @@ static LogicalResult lowerGemm(const Node &node, Lowering &lowering) {
 }
 
 namespace {
-/// An Einsum equation over labels that are letters; the dimensions of an ellipsis are labels too, numbered from the last one so that they broadcast.
+/// An Einsum equation over labels that are letters; the dimensions of an ellipsis are labels too, numbered from the
+/// last one so that they broadcast.
 struct Equation {
   SmallVector<SmallVector<int>> terms;
   SmallVector<int> result;
@@ -163,7 +174,9 @@ struct Equation {
 };
 } // namespace
 
-static constexpr int ellipsis = -1, ellipsisLabel = 256; // ellipsisLabel + i stands for the dimension i places before the ellipsis' end
+static constexpr int ellipsis = -1,
+                     ellipsisLabel =
+                         256; // ellipsisLabel + i stands for the dimension i places before the ellipsis' end
 
 static FailureOr<SmallVector<int>> labelsOf(const Node &node, StringRef text) {
   SmallVector<int> labels;
@@ -256,7 +269,10 @@ static LogicalResult lowerEinsum(const Node &node, Lowering &lowering) {
     return failure();
   // The last operand is the right side of a contraction, the product of all others the left one (1 when there is none).
   unsigned last = node.inputs() - 1;
-  auto inLeft = [&](int label) { return llvm::any_of(ArrayRef(e->terms).drop_back(), [&](ArrayRef<int> term) { return llvm::is_contained(term, label); }); };
+  auto inLeft = [&](int label) {
+    return llvm::any_of(ArrayRef(e->terms).drop_back(),
+                        [&](ArrayRef<int> term) { return llvm::is_contained(term, label); });
+  };
   SmallVector<int> batch, rows, columns, depth;
   for (int label : e->result) {
     bool left = inLeft(label), right = llvm::is_contained(e->terms[last], label);
@@ -266,7 +282,9 @@ static LogicalResult lowerEinsum(const Node &node, Lowering &lowering) {
     for (int label : term)
       if (!llvm::is_contained(e->result, label) && !llvm::is_contained(depth, label))
         depth.push_back(label);
-  auto lengths = [&](ArrayRef<int> labels) { return llvm::map_to_vector(labels, [&](int label) { return e->lengths[label]; }); };
+  auto lengths = [&](ArrayRef<int> labels) {
+    return llvm::map_to_vector(labels, [&](int label) { return e->lengths[label]; });
+  };
   SmallVector<Dim> rowDims = lengths(rows), columnDims = lengths(columns), depthDims = lengths(depth);
   using Places = llvm::SmallDenseMap<int, Value>;
   auto place = [](Places &places, ArrayRef<int> labels, ArrayRef<Value> coordinates) {
@@ -287,7 +305,8 @@ static LogicalResult lowerEinsum(const Node &node, Lowering &lowering) {
   c.accumulator = accumulatorOf(element);
   c.left = [&](Kernel &k, ArrayRef<Value> b, Value row, Value step) {
     Places places;
-    place(places, batch, b), place(places, rows, k.delinearize(row, rowDims)), place(places, depth, k.delinearize(step, depthDims));
+    place(places, batch, b), place(places, rows, k.delinearize(row, rowDims)),
+        place(places, depth, k.delinearize(step, depthDims));
     Value product = numberConstant(k.b, c.accumulator, 1);
     for (unsigned i = 0; i < last; ++i)
       product = i == 0 ? load(k, i, places) : multiply(k, product, load(k, i, places));
@@ -295,12 +314,14 @@ static LogicalResult lowerEinsum(const Node &node, Lowering &lowering) {
   };
   c.right = [&](Kernel &k, ArrayRef<Value> b, Value step, Value column) {
     Places places;
-    place(places, batch, b), place(places, columns, k.delinearize(column, columnDims)), place(places, depth, k.delinearize(step, depthDims));
+    place(places, batch, b), place(places, columns, k.delinearize(column, columnDims)),
+        place(places, depth, k.delinearize(step, depthDims));
     return load(k, last, places);
   };
   c.store = [&](Kernel &k, ArrayRef<Value> b, Value row, Value column, Value sum) {
     Places places;
-    place(places, batch, b), place(places, rows, k.delinearize(row, rowDims)), place(places, columns, k.delinearize(column, columnDims));
+    place(places, batch, b), place(places, rows, k.delinearize(row, rowDims)),
+        place(places, columns, k.delinearize(column, columnDims));
     k.store(node.output(), llvm::map_to_vector(e->result, [&](int label) { return places.lookup(label); }), sum);
   };
   emitContraction(lowering, "einsum", c);

@@ -1,5 +1,5 @@
 // qcc.Append: a state of the session with new positions behind the ones it has. Nothing that is stored moves.
-#include "qcc/Operator/Families.h"
+#include "Register.h"
 #include "qcc/Tile/Lowering.h"
 
 using namespace mlir;

@@ -1,5 +1,6 @@
-// An integer tensor whose elements are dimension expressions: what is left of a computation on shapes whose result is used as data.
-#include "qcc/Operator/Families.h"
+// An integer tensor whose elements are dimension expressions: what is left of a computation on shapes whose result is
+// used as data.
+#include "Register.h"
 #include "qcc/Tile/Lowering.h"
 
 using namespace mlir;

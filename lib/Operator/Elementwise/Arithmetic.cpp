@@ -1,5 +1,5 @@
 // Operators whose result at an index depends on the operands at the same (broadcast) index alone.
-#include "qcc/Operator/Families.h"
+#include "Register.h"
 #include "qcc/Tile/Lowering.h"
 
 using namespace mlir;
@@ -41,7 +41,7 @@ static void add(OperatorRegistry &registry, StringRef type, Rule rule, int64_t c
   registry.add(op);
 }
 
-void qcc::registerElementwise(OperatorRegistry &registry) {
+void qcc::registerArithmetic(OperatorRegistry &registry) {
   add(registry, "Add", [](Element &e) -> Value {
     if (isFloat(e.type()))
       return arith::AddFOp::create(e.b, e.in[0], e.in[1]);
