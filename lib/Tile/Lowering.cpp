@@ -1,4 +1,5 @@
 #include "qcc/Tile/Lowering.h"
+#include "dialects/qnt/Qnt.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -33,6 +34,53 @@ void Lowering::chooseFusion(Block &block) {
     if (consumer && consumer->readsOnce && consumer->readsOnce(Node(user), use.getOperandNumber()))
       fused.insert(result);
   }
+}
+
+/// Whether everything that computing `value` reads is there when `at` is reached.
+static bool isAvailable(Value value, Operation *at, const llvm::DenseSet<Value> &fused) {
+  Operation *definition = value.getDefiningOp();
+  if (!definition || isa<onnx::WeightOp, onnx::AbsentOp>(definition) || definition->getBlock() != at->getBlock())
+    return true;
+  if (fused.contains(value))
+    return llvm::all_of(definition->getOperands(), [&](Value operand) { return isAvailable(operand, at, fused); });
+  return definition->isBeforeInBlock(at);
+}
+
+void Lowering::chooseEpilogues(Block &block) {
+  const OperatorRegistry &registry = OperatorRegistry::get();
+  for (Operation &op : block) {
+    auto node = dyn_cast<onnx::NodeOp>(op);
+    const Operator *definition = node ? registry.find(node) : nullptr;
+    if (!isa<qnt::LinearOp>(op) && (!definition || !definition->acceptsEpilogue))
+      continue;
+    Value result = op.getResult(0);
+    if (llvm::any_of(op.getResults().drop_front(), [](Value other) { return !isa<NoneType>(other.getType()); }))
+      continue;
+    // A chain of pointwise operators that each read the one before at the same index, and otherwise what is there already.
+    while (result.hasOneUse()) {
+      OpOperand &use = *result.use_begin();
+      auto user = dyn_cast<onnx::NodeOp>(use.getOwner());
+      const Operator *consumer = user && user->getBlock() == &block ? registry.find(user) : nullptr;
+      if (!consumer || !consumer->pointwise || !consumer->element || user->getNumResults() != 1)
+        break;
+      Value next = user->getResult(0);
+      bool ready = dimsOf(next.getType()) == dimsOf(result.getType()) && !absorbed.contains(next);
+      for (OpOperand &operand : user->getOpOperands())
+        ready &= operand.getOperandNumber() == use.getOperandNumber() || isAvailable(operand.get(), &op, fused);
+      if (!ready)
+        break;
+      epilogues[result] = next;
+      absorbed.insert(next);
+      fused.erase(next);
+      result = next;
+    }
+  }
+}
+
+Value Lowering::stored(Value tensor) const {
+  while (Value next = epilogue(tensor))
+    tensor = next;
+  return tensor;
 }
 
 Value Lowering::expand(Dim dim) {
@@ -264,7 +312,7 @@ LogicalResult Lowering::lowerNode(onnx::NodeOp op) {
       Value operand = op->getOperand((*defines)[i + 1]);
       symbols[(*defines)[i]] = read(operand, element);
     }
-  if (op->getNumResults() == 1 && fused.contains(op->getResult(0)))
+  if (op->getNumResults() == 1 && (fused.contains(op->getResult(0)) || absorbed.contains(op->getResult(0))))
     return success();
   if (definition->element) {
     Value result = op->getResult(0);
@@ -277,6 +325,7 @@ LogicalResult Lowering::lowerNode(onnx::NodeOp op) {
 
 LogicalResult Lowering::block(Block &block) {
   chooseFusion(block);
+  chooseEpilogues(block);
   for (Operation &op : block)
     if (auto node = dyn_cast<onnx::NodeOp>(op); node && failed(lowerNode(node)))
       return failure();

@@ -49,6 +49,10 @@ public:
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
   bool isFused(mlir::Value tensor) const { return fused.contains(tensor); }
+  /// The pointwise result that is computed from each element of `tensor` instead of storing it; null when it is stored.
+  mlir::Value epilogue(mlir::Value tensor) const { return epilogues.lookup(tensor); }
+  /// The tensor that is stored where `tensor` is computed: the end of its epilogues.
+  mlir::Value stored(mlir::Value tensor) const;
   /// Whether every element of the tensor's fused expression reads its operands at the same element number (or a single
   /// element).
   bool isLinear(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
@@ -76,6 +80,7 @@ public:
 
 private:
   void chooseFusion(mlir::Block &block);
+  void chooseEpilogues(mlir::Block &block);
   mlir::LogicalResult lowerNode(onnx::NodeOp node);
   mlir::Value expand(Dim dim);
 
@@ -83,6 +88,8 @@ private:
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
   llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
   llvm::DenseSet<mlir::Value> fused;
+  llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
+  llvm::DenseSet<mlir::Value> absorbed; // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
   llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body
