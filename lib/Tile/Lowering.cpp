@@ -56,7 +56,8 @@ void Lowering::chooseEpilogues(Block &block) {
     Value result = op.getResult(0);
     if (llvm::any_of(op.getResults().drop_front(), [](Value other) { return !isa<NoneType>(other.getType()); }))
       continue;
-    // A chain of pointwise operators that each read the one before at the same index, and otherwise what is there already.
+    // A chain of pointwise operators that each read the one before at the same index, and otherwise what is there
+    // already.
     while (result.hasOneUse()) {
       OpOperand &use = *result.use_begin();
       auto user = dyn_cast<onnx::NodeOp>(use.getOwner());

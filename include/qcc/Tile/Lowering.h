@@ -89,7 +89,7 @@ private:
   llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
-  llvm::DenseSet<mlir::Value> absorbed; // results that are an epilogue of another one
+  llvm::DenseSet<mlir::Value> absorbed;            // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
   llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body
