@@ -45,6 +45,8 @@ public:
   void alias(mlir::Value tensor, mlir::Value of);
   /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.
   Dim storedLength(mlir::Value tensor, unsigned axis) const;
+  /// Whether the tensor is a state of the session, or one that shares its storage.
+  bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
@@ -86,10 +88,14 @@ private:
 
   mlir::ModuleOp source;
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
-  llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
+  struct Capacity {
+    unsigned axis; // that is appended to
+    Dim length;
+  };
+  llvm::DenseMap<mlir::Value, Capacity> capacities; // of tensors that are states
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
-  llvm::DenseSet<mlir::Value> absorbed; // results that are an epilogue of another one
+  llvm::DenseSet<mlir::Value> absorbed;            // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
   llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body
