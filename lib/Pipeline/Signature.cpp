@@ -82,7 +82,8 @@ ProgramSignature qcc::signatureOf(ModuleOp module) {
     }
     Type after = main.getResultTypes()[stateResult(main, i)];
     auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
-    signature.states.push_back({dimsOf(type)[stateAxis], dimsOf(after)[stateAxis], capacity.getValue().getResult(0)});
+    int64_t axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr).getInt();
+    signature.states.push_back({dimsOf(type)[axis], dimsOf(after)[axis], capacity.getValue().getResult(0)});
   }
   signature.outputs = main.getNumResults() - signature.states.size();
   return signature;
@@ -100,7 +101,8 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     Manifest::Value value = valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims);
     if (main.getArgAttr(i, stateAttr)) {
       auto output = main.getResultAttrOfType<StringAttr>(stateResult(main, i), "onnx.name");
-      manifest.states.push_back({value.name, output.str(), value.type, value.dims, stateAxis});
+      int64_t axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr).getInt();
+      manifest.states.push_back({value.name, output.str(), value.type, value.dims, axis});
     } else {
       manifest.inputs.push_back(value);
     }

@@ -208,13 +208,13 @@ void Lowering::alias(Value tensor, Value of) {
     Value shared = storage(of);
     storages[tensor] = shared;
     if (auto it = capacities.find(of); it != capacities.end())
-      capacities[tensor] = Dim(it->second);
+      capacities[tensor] = Capacity(it->second);
   }
 }
 
 Dim Lowering::storedLength(Value tensor, unsigned axis) const {
-  if (auto it = capacities.find(tensor); it != capacities.end() && axis == stateAxis)
-    return it->second;
+  if (auto it = capacities.find(tensor); it != capacities.end() && axis == it->second.axis)
+    return it->second.length;
   return dimsOf(tensor.getType())[axis];
 }
 
@@ -367,7 +367,8 @@ LogicalResult Lowering::run() {
     if (auto state = main.getArgAttrOfType<IntegerAttr>(i, stateAttr)) {
       storages[argument] = tile::StateOp::create(host, loc, ptr, state.getInt());
       auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
-      capacities[argument] = capacity.getValue().getResult(0);
+      auto axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr);
+      capacities[argument] = {unsigned(axis.getInt()), capacity.getValue().getResult(0)};
     } else {
       storages[argument] = tile::InputOp::create(host, loc, ptr, inputs++);
     }

@@ -49,6 +49,8 @@ public:
   /// to use; null when none did.
   const llvm::SmallVector<mlir::Value> *shared(mlir::Value tensor, llvm::StringRef name) const;
   void share(mlir::Value tensor, llvm::StringRef name, llvm::ArrayRef<mlir::Value> values);
+  /// Whether the tensor is a state of the session, or one that shares its storage.
+  bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
@@ -90,7 +92,11 @@ private:
 
   mlir::ModuleOp source;
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
-  llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
+  struct Capacity {
+    unsigned axis; // that is appended to
+    Dim length;
+  };
+  llvm::DenseMap<mlir::Value, Capacity> capacities; // of tensors that are states
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
   llvm::DenseMap<mlir::Value, llvm::StringMap<std::pair<mlir::Block *, llvm::SmallVector<mlir::Value>>>> sharedValues;
