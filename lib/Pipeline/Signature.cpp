@@ -1,4 +1,5 @@
 #include "Signature.h"
+#include "PlaceWeights.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -117,6 +118,13 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     manifest.targets.push_back({code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"});
   if (!c.code.empty())
     manifest.nodes = c.code.front().nodes;
+  if (!c.quality.empty()) {
+    llvm::json::Object tensors;
+    for (const auto &[name, ratio] : c.quality)
+      tensors[name] = llvm::json::Object{{"sqnr", std::round(ratio * 100) / 100}};
+    llvm::json::Value quality = llvm::json::Object{{"tensors", std::move(tensors)}};
+    llvm::raw_string_ostream(manifest.quality) << quality;
+  }
   return success();
 }
 
@@ -132,10 +140,8 @@ LogicalResult Compilation::write(StringRef path) {
     ok = ok && writer.addFile(name, (*buffer)->getBufferStart(), (*buffer)->getBufferSize());
   }
   ok = ok && writer.beginWeights(weights);
-  for (Value weight : weightOrder) {
-    auto tensor = constantOf(weight);
-    ok = ok && writer.appendWeights(tensor->bytes.data(), tensor->bytes.size());
-  }
+  for (Value weight : weightOrder)
+    ok = ok && packWeight(weight, [&](const void *data, size_t size) { return writer.appendWeights(data, size); });
   ok = ok && writer.endWeights() && writer.finish(manifest);
   if (!ok)
     return emitError(UnknownLoc::get(&context)) << "cannot write '" << path << "': " << writer.error();

@@ -1,5 +1,6 @@
 #include "qcc/Tile/Lowering.h"
 #include "dialects/qnt/Qnt.h"
+#include "qcc/Target/Linear.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -163,8 +164,10 @@ Value Lowering::storage(Value tensor) {
     return known;
   auto ptr = LLVM::LLVMPointerType::get(host.getContext());
   auto type = cast<RankedTensorType>(tensor.getType());
-  if (auto weight = tensor.getDefiningOp<onnx::WeightOp>()) {
-    auto offset = weight->getAttrOfType<IntegerAttr>("offset");
+  if (isa_and_present<onnx::WeightOp, qnt::WeightOp>(tensor.getDefiningOp())) {
+    auto offset = tensor.getDefiningOp()->getAttrOfType<IntegerAttr>("offset");
+    OpBuilder::InsertionGuard guard(host); // at the start of the program: control flow may read it in several branches
+    host.setInsertionPointToStart(&target.lookupSymbol<func::FuncOp>("run").getBody().front());
     return storages[tensor] = tile::WeightOp::create(host, loc, ptr, offset.getInt());
   }
   if (fused.contains(tensor)) { // somebody needs its address after all
@@ -184,6 +187,18 @@ Value Lowering::storage(Value tensor) {
   }
   Value made = allocate(dims.mul(dims.product(shape), dims.constant(storageBytes(type.getElementType()))));
   return storages[tensor] = made;
+}
+
+const SmallVector<Value> *Lowering::shared(Value tensor, StringRef name) const {
+  auto byName = sharedValues.find(tensor);
+  if (byName == sharedValues.end())
+    return nullptr;
+  auto it = byName->second.find(name);
+  return it != byName->second.end() && it->second.first == host.getInsertionBlock() ? &it->second.second : nullptr;
+}
+
+void Lowering::share(Value tensor, StringRef name, ArrayRef<Value> values) {
+  sharedValues[tensor][name] = {host.getInsertionBlock(), llvm::to_vector(values)};
 }
 
 void Lowering::alias(Value tensor, Value of) {
@@ -330,6 +345,11 @@ LogicalResult Lowering::block(Block &block) {
   for (Operation &op : block)
     if (auto node = dyn_cast<onnx::NodeOp>(op); node && failed(lowerNode(node)))
       return failure();
+    else if (auto linear = dyn_cast<qnt::LinearOp>(op)) {
+      loc = op.getLoc();
+      if (failed(lowerLinear(linear, *this)))
+        return failure();
+    }
   return success();
 }
 
