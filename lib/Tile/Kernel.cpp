@@ -156,6 +156,9 @@ void Kernel::storeAt(Value base, Value index, Type element, Value value) {
 }
 
 Value Kernel::load(Value tensor, const Index &index) {
+  for (auto [known, value] : held)
+    if (known == tensor)
+      return value;
   Type element = cast<ShapedType>(tensor.getType()).getElementType();
   if (lowering.isFused(tensor)) {
     Node node(tensor.getDefiningOp<onnx::NodeOp>());
@@ -182,6 +185,14 @@ Value Kernel::load(Value tensor, ArrayRef<Value> coordinates) {
 }
 
 void Kernel::store(Value tensor, const Index &index, Value value) {
+  if (Value next = lowering.epilogue(tensor)) {
+    held.push_back({tensor, value});
+    Node node(next.getDefiningOp<onnx::NodeOp>());
+    Value result = OperatorRegistry::get().find(node.op)->element(node, *this, index);
+    store(next, index, result);
+    held.pop_back();
+    return;
+  }
   storeAt(pointer(tensor), index.linear(*this), cast<ShapedType>(tensor.getType()).getElementType(), value);
 }
 

@@ -1,4 +1,6 @@
 #include "qcc/Tile/Lowering.h"
+#include "dialects/qnt/Qnt.h"
+#include "qcc/Target/Linear.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -33,6 +35,54 @@ void Lowering::chooseFusion(Block &block) {
     if (consumer && consumer->readsOnce && consumer->readsOnce(Node(user), use.getOperandNumber()))
       fused.insert(result);
   }
+}
+
+/// Whether everything that computing `value` reads is there when `at` is reached.
+static bool isAvailable(Value value, Operation *at, const llvm::DenseSet<Value> &fused) {
+  Operation *definition = value.getDefiningOp();
+  if (!definition || isa<onnx::WeightOp, onnx::AbsentOp>(definition) || definition->getBlock() != at->getBlock())
+    return true;
+  if (fused.contains(value))
+    return llvm::all_of(definition->getOperands(), [&](Value operand) { return isAvailable(operand, at, fused); });
+  return definition->isBeforeInBlock(at);
+}
+
+void Lowering::chooseEpilogues(Block &block) {
+  const OperatorRegistry &registry = OperatorRegistry::get();
+  for (Operation &op : block) {
+    auto node = dyn_cast<onnx::NodeOp>(op);
+    const Operator *definition = node ? registry.find(node) : nullptr;
+    if (!isa<qnt::LinearOp>(op) && (!definition || !definition->acceptsEpilogue))
+      continue;
+    Value result = op.getResult(0);
+    if (llvm::any_of(op.getResults().drop_front(), [](Value other) { return !isa<NoneType>(other.getType()); }))
+      continue;
+    // A chain of pointwise operators that each read the one before at the same index, and otherwise what is there
+    // already.
+    while (result.hasOneUse()) {
+      OpOperand &use = *result.use_begin();
+      auto user = dyn_cast<onnx::NodeOp>(use.getOwner());
+      const Operator *consumer = user && user->getBlock() == &block ? registry.find(user) : nullptr;
+      if (!consumer || !consumer->pointwise || !consumer->element || user->getNumResults() != 1)
+        break;
+      Value next = user->getResult(0);
+      bool ready = dimsOf(next.getType()) == dimsOf(result.getType()) && !absorbed.contains(next);
+      for (OpOperand &operand : user->getOpOperands())
+        ready &= operand.getOperandNumber() == use.getOperandNumber() || isAvailable(operand.get(), &op, fused);
+      if (!ready)
+        break;
+      epilogues[result] = next;
+      absorbed.insert(next);
+      fused.erase(next);
+      result = next;
+    }
+  }
+}
+
+Value Lowering::stored(Value tensor) const {
+  while (Value next = epilogue(tensor))
+    tensor = next;
+  return tensor;
 }
 
 Value Lowering::expand(Dim dim) {
@@ -114,8 +164,10 @@ Value Lowering::storage(Value tensor) {
     return known;
   auto ptr = LLVM::LLVMPointerType::get(host.getContext());
   auto type = cast<RankedTensorType>(tensor.getType());
-  if (auto weight = tensor.getDefiningOp<onnx::WeightOp>()) {
-    auto offset = weight->getAttrOfType<IntegerAttr>("offset");
+  if (isa_and_present<onnx::WeightOp, qnt::WeightOp>(tensor.getDefiningOp())) {
+    auto offset = tensor.getDefiningOp()->getAttrOfType<IntegerAttr>("offset");
+    OpBuilder::InsertionGuard guard(host); // at the start of the program: control flow may read it in several branches
+    host.setInsertionPointToStart(&target.lookupSymbol<func::FuncOp>("run").getBody().front());
     return storages[tensor] = tile::WeightOp::create(host, loc, ptr, offset.getInt());
   }
   if (fused.contains(tensor)) { // somebody needs its address after all
@@ -137,6 +189,18 @@ Value Lowering::storage(Value tensor) {
   return storages[tensor] = made;
 }
 
+const SmallVector<Value> *Lowering::shared(Value tensor, StringRef name) const {
+  auto byName = sharedValues.find(tensor);
+  if (byName == sharedValues.end())
+    return nullptr;
+  auto it = byName->second.find(name);
+  return it != byName->second.end() && it->second.first == host.getInsertionBlock() ? &it->second.second : nullptr;
+}
+
+void Lowering::share(Value tensor, StringRef name, ArrayRef<Value> values) {
+  sharedValues[tensor][name] = {host.getInsertionBlock(), llvm::to_vector(values)};
+}
+
 void Lowering::alias(Value tensor, Value of) {
   if (outputs.contains(tensor)) // an output has storage of its own
     copy(of, storage(tensor));
@@ -144,13 +208,13 @@ void Lowering::alias(Value tensor, Value of) {
     Value shared = storage(of);
     storages[tensor] = shared;
     if (auto it = capacities.find(of); it != capacities.end())
-      capacities[tensor] = Dim(it->second);
+      capacities[tensor] = Capacity(it->second);
   }
 }
 
 Dim Lowering::storedLength(Value tensor, unsigned axis) const {
-  if (auto it = capacities.find(tensor); it != capacities.end() && axis == stateAxis)
-    return it->second;
+  if (auto it = capacities.find(tensor); it != capacities.end() && axis == it->second.axis)
+    return it->second.length;
   return dimsOf(tensor.getType())[axis];
 }
 
@@ -264,7 +328,7 @@ LogicalResult Lowering::lowerNode(onnx::NodeOp op) {
       Value operand = op->getOperand((*defines)[i + 1]);
       symbols[(*defines)[i]] = read(operand, element);
     }
-  if (op->getNumResults() == 1 && fused.contains(op->getResult(0)))
+  if (op->getNumResults() == 1 && (fused.contains(op->getResult(0)) || absorbed.contains(op->getResult(0))))
     return success();
   if (definition->element) {
     Value result = op->getResult(0);
@@ -277,9 +341,15 @@ LogicalResult Lowering::lowerNode(onnx::NodeOp op) {
 
 LogicalResult Lowering::block(Block &block) {
   chooseFusion(block);
+  chooseEpilogues(block);
   for (Operation &op : block)
     if (auto node = dyn_cast<onnx::NodeOp>(op); node && failed(lowerNode(node)))
       return failure();
+    else if (auto linear = dyn_cast<qnt::LinearOp>(op)) {
+      loc = op.getLoc();
+      if (failed(lowerLinear(linear, *this)))
+        return failure();
+    }
   return success();
 }
 
@@ -297,7 +367,8 @@ LogicalResult Lowering::run() {
     if (auto state = main.getArgAttrOfType<IntegerAttr>(i, stateAttr)) {
       storages[argument] = tile::StateOp::create(host, loc, ptr, state.getInt());
       auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
-      capacities[argument] = capacity.getValue().getResult(0);
+      auto axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr);
+      capacities[argument] = {unsigned(axis.getInt()), capacity.getValue().getResult(0)};
     } else {
       storages[argument] = tile::InputOp::create(host, loc, ptr, inputs++);
     }

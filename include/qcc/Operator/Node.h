@@ -18,7 +18,7 @@ struct ConstantTensor {
   std::optional<llvm::SmallVector<int64_t>> integers(int64_t limit = 4096) const;
 };
 
-/// The constant that a value is, when it is an `onnx.weight`.
+/// The constant that a value is, when it is an `onnx.weight`; the stored bytes of a `qnt.weight`.
 std::optional<ConstantTensor> constantOf(mlir::Value value);
 
 /// Read access to one `onnx.node`. Operands and results count from 0; a missing optional operand is one for which `has`

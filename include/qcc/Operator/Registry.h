@@ -28,6 +28,10 @@ struct Operator {
   /// be computed in place there.
   std::function<bool(const Node &, unsigned i)> readsOnce;
 
+  /// Whether the lowering stores every element of result 0 exactly once through `Kernel::store`: pointwise consumers
+  /// can then be computed before the element is stored (`Lowering::epilogue`).
+  bool acceptsEpilogue = false;
+
   /// Emits kernels and launches that compute the results into their buffers.
   std::function<mlir::LogicalResult(const Node &, Lowering &)> lower;
 };

@@ -84,6 +84,7 @@ public:
   /// The element at an index; computes it in place when the producer was fused.
   mlir::Value load(mlir::Value tensor, const Index &index);
   mlir::Value load(mlir::Value tensor, llvm::ArrayRef<mlir::Value> coordinates);
+  /// Stores an element, or what the tensor's epilogues make of it.
   void store(mlir::Value tensor, const Index &index, mlir::Value value);
   void store(mlir::Value tensor, llvm::ArrayRef<mlir::Value> coordinates, mlir::Value value);
   /// Access to raw storage: element `index` of an array of `element` at `base`.
@@ -105,6 +106,7 @@ private:
   llvm::SmallVector<mlir::Value> hostArguments;
   llvm::DenseMap<mlir::Value, mlir::Value> byHostValue;
   llvm::DenseMap<Dim, mlir::Value> byDim;
+  llvm::SmallVector<std::pair<mlir::Value, mlir::Value>> held; // elements of tensors on the way through epilogues
   int64_t scratchBytes = 0;
   bool launched = false;
 };

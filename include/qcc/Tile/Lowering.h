@@ -45,10 +45,20 @@ public:
   void alias(mlir::Value tensor, mlir::Value of);
   /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.
   Dim storedLength(mlir::Value tensor, unsigned axis) const;
+  /// What an earlier lowering in this block made of `tensor` under a name (activations in a kernel's order), for others
+  /// to use; null when none did.
+  const llvm::SmallVector<mlir::Value> *shared(mlir::Value tensor, llvm::StringRef name) const;
+  void share(mlir::Value tensor, llvm::StringRef name, llvm::ArrayRef<mlir::Value> values);
+  /// Whether the tensor is a state of the session, or one that shares its storage.
+  bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
   bool isFused(mlir::Value tensor) const { return fused.contains(tensor); }
+  /// The pointwise result that is computed from each element of `tensor` instead of storing it; null when it is stored.
+  mlir::Value epilogue(mlir::Value tensor) const { return epilogues.lookup(tensor); }
+  /// The tensor that is stored where `tensor` is computed: the end of its epilogues.
+  mlir::Value stored(mlir::Value tensor) const;
   /// Whether every element of the tensor's fused expression reads its operands at the same element number (or a single
   /// element).
   bool isLinear(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
@@ -76,13 +86,21 @@ public:
 
 private:
   void chooseFusion(mlir::Block &block);
+  void chooseEpilogues(mlir::Block &block);
   mlir::LogicalResult lowerNode(onnx::NodeOp node);
   mlir::Value expand(Dim dim);
 
   mlir::ModuleOp source;
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
-  llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
+  struct Capacity {
+    unsigned axis; // that is appended to
+    Dim length;
+  };
+  llvm::DenseMap<mlir::Value, Capacity> capacities; // of tensors that are states
   llvm::DenseSet<mlir::Value> fused;
+  llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
+  llvm::DenseMap<mlir::Value, llvm::StringMap<std::pair<mlir::Block *, llvm::SmallVector<mlir::Value>>>> sharedValues;
+  llvm::DenseSet<mlir::Value> absorbed;            // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
   llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body

@@ -329,8 +329,15 @@ static LogicalResult lowerEinsum(const Node &node, Lowering &lowering) {
 }
 
 void qcc::registerMatMul(OperatorRegistry &registry) {
-  registry.add("", "MatMul", inferMatMul, lowerMatMul);
-  registry.add("com.microsoft", "FusedMatMul", inferMatMul, lowerMatMul);
-  registry.add("", "Gemm", inferGemm, lowerGemm);
-  registry.add("", "Einsum", inferEinsum, lowerEinsum);
+  auto add = [&](StringRef domain, StringRef type, auto infer, auto lower) {
+    Operator op;
+    op.domain = domain, op.type = type;
+    op.infer = infer, op.lower = lower;
+    op.acceptsEpilogue = true;
+    registry.add(op);
+  };
+  add("", "MatMul", inferMatMul, lowerMatMul);
+  add("com.microsoft", "FusedMatMul", inferMatMul, lowerMatMul);
+  add("", "Gemm", inferGemm, lowerGemm);
+  add("", "Einsum", inferEinsum, lowerEinsum);
 }
