@@ -52,7 +52,7 @@ static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
-  return quantizeWeights(c);
+  return chooseFormats(c);
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
