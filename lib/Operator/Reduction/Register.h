@@ -6,5 +6,7 @@ namespace qcc {
 class OperatorRegistry;
 
 void registerReduce(OperatorRegistry &);
+void registerScan(OperatorRegistry &);
+void registerSoftmax(OperatorRegistry &);
 
 } // namespace qcc
