@@ -6,4 +6,5 @@ void qcc::registerReduction(OperatorRegistry &registry) {
   registerReduce(registry);
   registerScan(registry);
   registerSoftmax(registry);
+  registerTopK(registry);
 }

@@ -8,5 +8,6 @@ class OperatorRegistry;
 void registerReduce(OperatorRegistry &);
 void registerScan(OperatorRegistry &);
 void registerSoftmax(OperatorRegistry &);
+void registerTopK(OperatorRegistry &);
 
 } // namespace qcc
