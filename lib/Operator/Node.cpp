@@ -1,4 +1,5 @@
 #include "qcc/Operator/Node.h"
+#include "dialects/qnt/Qnt.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 
 using namespace mlir;
@@ -19,6 +20,8 @@ static std::optional<ConstantTensor> bytesOf(RankedTensorType type, Attribute da
 }
 
 std::optional<ConstantTensor> qcc::constantOf(Value value) {
+  if (auto weight = value ? value.getDefiningOp<qnt::WeightOp>() : qnt::WeightOp())
+    return bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData());
   auto weight = value ? value.getDefiningOp<onnx::WeightOp>() : onnx::WeightOp();
   return weight ? bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData()) : std::nullopt;
 }

@@ -65,6 +65,7 @@ LogicalResult qcc::foldConstants(Compilation &c) {
 
   CompileOptions options = c.options;
   options.targets = {"native"};
+  options.quantizes = false;
   Compilation folded(c.context, options);
   folded.module = ModuleOp::create(c.module->getLoc());
   folded.module.get()->setAttrs(c.module.get()->getAttrDictionary());

@@ -1,5 +1,6 @@
 #include "qcc/Tile/Lowering.h"
 #include "dialects/qnt/Qnt.h"
+#include "qcc/Target/Linear.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -178,13 +179,10 @@ Value Lowering::storage(Value tensor) {
     return known;
   auto ptr = LLVM::LLVMPointerType::get(host.getContext());
   auto type = cast<RankedTensorType>(tensor.getType());
-  if (auto weight = tensor.getDefiningOp<onnx::WeightOp>()) {
-    auto offset = weight->getAttrOfType<IntegerAttr>("offset");
-    // At the start of the program: later uses may stand outside of the branch or loop that this one is in.
-    OpBuilder::InsertionGuard guard(host);
-    Operation *top = host.getInsertionBlock()->getParentOp();
-    auto function = isa<func::FuncOp>(top) ? cast<func::FuncOp>(top) : top->getParentOfType<func::FuncOp>();
-    host.setInsertionPointToStart(&function.getBody().front());
+  if (isa_and_present<onnx::WeightOp, qnt::WeightOp>(tensor.getDefiningOp())) {
+    auto offset = tensor.getDefiningOp()->getAttrOfType<IntegerAttr>("offset");
+    OpBuilder::InsertionGuard guard(host); // at the start of the program: control flow may read it in several branches
+    host.setInsertionPointToStart(&target.lookupSymbol<func::FuncOp>("run").getBody().front());
     return storages[tensor] = tile::WeightOp::create(host, loc, ptr, offset.getInt());
   }
   if (fused.contains(tensor)) { // somebody needs its address after all
@@ -205,6 +203,18 @@ Value Lowering::storage(Value tensor) {
   return storages[tensor] = made;
 }
 
+const SmallVector<Value> *Lowering::shared(Value tensor, StringRef name) const {
+  auto byName = sharedValues.find(tensor);
+  if (byName == sharedValues.end())
+    return nullptr;
+  auto it = byName->second.find(name);
+  return it != byName->second.end() && it->second.first == host.getInsertionBlock() ? &it->second.second : nullptr;
+}
+
+void Lowering::share(Value tensor, StringRef name, ArrayRef<Value> values) {
+  sharedValues[tensor][name] = {host.getInsertionBlock(), llvm::to_vector(values)};
+}
+
 void Lowering::alias(Value tensor, Value of) {
   if (outputs.contains(tensor) || isPackedConstant(of)) // an output has storage of its own, and is not packed
     copy(of, storage(tensor));
@@ -212,7 +222,7 @@ void Lowering::alias(Value tensor, Value of) {
     Value shared = storage(of);
     storages[tensor] = shared;
     if (auto it = capacities.find(of); it != capacities.end())
-      capacities[tensor] = Dim(it->second);
+      capacities[tensor] = Capacity(it->second);
   }
 }
 
@@ -229,8 +239,8 @@ void Lowering::alias(Value tensor, Value of, Dim first) {
 }
 
 Dim Lowering::storedLength(Value tensor, unsigned axis) const {
-  if (auto it = capacities.find(tensor); it != capacities.end() && axis == stateAxis)
-    return it->second;
+  if (auto it = capacities.find(tensor); it != capacities.end() && axis == it->second.axis)
+    return it->second.length;
   return dimsOf(tensor.getType())[axis];
 }
 
@@ -367,6 +377,11 @@ LogicalResult Lowering::block(Block &block) {
   for (Operation &op : block)
     if (auto node = dyn_cast<onnx::NodeOp>(op); node && failed(lowerNode(node)))
       return failure();
+    else if (auto linear = dyn_cast<qnt::LinearOp>(op)) {
+      loc = op.getLoc();
+      if (failed(lowerLinear(linear, *this)))
+        return failure();
+    }
   return success();
 }
 
@@ -384,7 +399,8 @@ LogicalResult Lowering::run() {
     if (auto state = main.getArgAttrOfType<IntegerAttr>(i, stateAttr)) {
       storages[argument] = tile::StateOp::create(host, loc, ptr, state.getInt());
       auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
-      capacities[argument] = capacity.getValue().getResult(0);
+      auto axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr);
+      capacities[argument] = {unsigned(axis.getInt()), capacity.getValue().getResult(0)};
     } else {
       storages[argument] = tile::InputOp::create(host, loc, ptr, inputs++);
     }

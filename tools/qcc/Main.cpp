@@ -22,6 +22,10 @@ static cl::list<std::string> targets("target", cl::desc("Targets to generate cod
                                      cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
 static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"),
                                    cl::value_desc("F"), cl::init("float32"), cl::cat(category));
+static cl::opt<std::string> headFormat("head-fmt",
+                                       cl::desc("Format of the matrix multiplications that give the model's outputs "
+                                                "(default: --fmt, or int8-g32 when that has fewer than 8 bits)"),
+                                       cl::value_desc("F"), cl::cat(category));
 static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
@@ -97,6 +101,7 @@ int main(int argc, char **argv) {
   if (!targets.empty())
     options.targets = targets;
   options.format = format;
+  options.headFormat = headFormat;
   options.act = act;
   options.states = !keepSignature;
   for (const std::string &file : files) {

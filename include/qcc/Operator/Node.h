@@ -18,7 +18,7 @@ struct ConstantTensor {
   std::optional<llvm::SmallVector<int64_t>> integers(int64_t limit = 4096) const;
 };
 
-/// The constant that a value is, when it is an `onnx.weight`.
+/// The constant that a value is, when it is an `onnx.weight`; the stored bytes of a `qnt.weight`.
 std::optional<ConstantTensor> constantOf(mlir::Value value);
 
 /// Whether the value is a constant of 4- or 2-bit elements: ONNX packs them in the file; everywhere else an element has

@@ -55,6 +55,12 @@ public:
   void alias(mlir::Value tensor, mlir::Value of, Dim first);
   /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.
   Dim storedLength(mlir::Value tensor, unsigned axis) const;
+  /// What an earlier lowering in this block made of `tensor` under a name (activations in a kernel's order), for others
+  /// to use; null when none did.
+  const llvm::SmallVector<mlir::Value> *shared(mlir::Value tensor, llvm::StringRef name) const;
+  void share(mlir::Value tensor, llvm::StringRef name, llvm::ArrayRef<mlir::Value> values);
+  /// Whether the tensor is a state of the session, or one that shares its storage.
+  bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
   /// Whether the tensor is computed in place by its consumer.
@@ -98,9 +104,14 @@ private:
 
   mlir::ModuleOp source;
   llvm::DenseMap<mlir::Value, mlir::Value> storages;
-  llvm::DenseMap<mlir::Value, Dim> capacities; // of tensors that are states, along the axis that is appended to
+  struct Capacity {
+    unsigned axis; // that is appended to
+    Dim length;
+  };
+  llvm::DenseMap<mlir::Value, Capacity> capacities; // of tensors that are states
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
+  llvm::DenseMap<mlir::Value, llvm::StringMap<std::pair<mlir::Block *, llvm::SmallVector<mlir::Value>>>> sharedValues;
   llvm::DenseSet<mlir::Value> absorbed;            // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
   llvm::DenseSet<std::pair<Dim, Dim>> required;    // lengths found equal wherever the host goes on

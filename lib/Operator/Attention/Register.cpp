@@ -2,4 +2,7 @@
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerAttention(OperatorRegistry &registry) { registerAppend(registry); }
+void qcc::registerAttention(OperatorRegistry &registry) {
+  registerAppend(registry);
+  registerOnnxAttention(registry);
+}

@@ -6,5 +6,6 @@ namespace qcc {
 class OperatorRegistry;
 
 void registerAppend(OperatorRegistry &);
+void registerOnnxAttention(OperatorRegistry &);
 
 } // namespace qcc
