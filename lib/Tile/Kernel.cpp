@@ -78,8 +78,8 @@ void Kernel::loop(Value from, Value to, llvm::function_ref<void(Value)> body, in
 }
 
 SmallVector<Value> Kernel::loop(Value from, Value to, ValueRange init,
-                                llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto op = scf::ForOp::create(b, from, to, constant(1), init);
+                                llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body, int64_t step) {
+  auto op = scf::ForOp::create(b, from, to, constant(step), init);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(op.getBody());
   SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());

@@ -67,7 +67,7 @@ public:
   /// The same with carried values; returns the last ones.
   llvm::SmallVector<mlir::Value>
   loop(mlir::Value from, mlir::Value to, mlir::ValueRange init,
-       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
+       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body, int64_t step = 1);
   /// A loop nest over all of `dims`.
   void nest(llvm::ArrayRef<Dim> dims, llvm::function_ref<void(llvm::ArrayRef<mlir::Value>)> body);
   /// condition ? then() : otherwise(), evaluating one of them.
