@@ -25,6 +25,61 @@ std::optional<int64_t> qcc::onnx::rawBytes(Type element, int64_t count) {
   return total / 8;
 }
 
+Type qcc::onnx::elementType(int64_t dataType, MLIRContext *context) {
+  Builder b(context);
+  auto unsignedInt = [&](unsigned width) { return IntegerType::get(context, width, IntegerType::Unsigned); };
+  switch (dataType) { // the numbers of TensorProto.DataType
+  case 1:
+    return b.getF32Type();
+  case 2:
+    return unsignedInt(8);
+  case 3:
+    return b.getI8Type();
+  case 4:
+    return unsignedInt(16);
+  case 5:
+    return b.getI16Type();
+  case 6:
+    return b.getI32Type();
+  case 7:
+    return b.getI64Type();
+  case 9:
+    return b.getI1Type();
+  case 10:
+    return b.getF16Type();
+  case 11:
+    return b.getF64Type();
+  case 12:
+    return unsignedInt(32);
+  case 13:
+    return unsignedInt(64);
+  case 16:
+    return b.getBF16Type();
+  case 17:
+    return Float8E4M3FNType::get(context);
+  case 18:
+    return Float8E4M3FNUZType::get(context);
+  case 19:
+    return Float8E5M2Type::get(context);
+  case 20:
+    return Float8E5M2FNUZType::get(context);
+  case 21:
+    return unsignedInt(4);
+  case 22:
+    return b.getIntegerType(4);
+  case 23:
+    return Float4E2M1FNType::get(context);
+  case 24:
+    return Float8E8M0FNUType::get(context);
+  case 25:
+    return unsignedInt(2);
+  case 26:
+    return b.getIntegerType(2);
+  default:
+    return {};
+  }
+}
+
 LogicalResult NodeOp::verify() {
   if (getOpType().empty())
     return emitOpError("has no operator type");

@@ -20,4 +20,7 @@ namespace qcc::onnx {
 /// byte each. Nothing for a type without a fixed size or when the number does not fit.
 std::optional<int64_t> rawBytes(mlir::Type element, int64_t count);
 
+/// The element type that ONNX's TensorProto.DataType numbers; null for strings, complex numbers and unknown ones.
+mlir::Type elementType(int64_t dataType, mlir::MLIRContext *context);
+
 } // namespace qcc::onnx

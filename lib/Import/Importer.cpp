@@ -79,7 +79,7 @@ Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location
     return {};
   }
   const auto &tensor = type.tensor_type();
-  Type element = elementType(tensor.elem_type(), b.getContext());
+  Type element = qcc::onnx::elementType(tensor.elem_type(), b.getContext());
   if (!element) {
     emitError(loc) << "value '" << name << "' has elements of " << elementName(tensor.elem_type())
                    << ", which qcc does not support";

@@ -9,61 +9,6 @@ using namespace mlir;
 using namespace qcc;
 using ::onnx::TensorProto;
 
-Type qcc::elementType(int32_t onnxType, MLIRContext *context) {
-  Builder b(context);
-  auto unsignedInt = [&](unsigned width) { return IntegerType::get(context, width, IntegerType::Unsigned); };
-  switch (onnxType) {
-  case TensorProto::FLOAT:
-    return b.getF32Type();
-  case TensorProto::DOUBLE:
-    return b.getF64Type();
-  case TensorProto::FLOAT16:
-    return b.getF16Type();
-  case TensorProto::BFLOAT16:
-    return b.getBF16Type();
-  case TensorProto::INT8:
-    return b.getI8Type();
-  case TensorProto::INT16:
-    return b.getI16Type();
-  case TensorProto::INT32:
-    return b.getI32Type();
-  case TensorProto::INT64:
-    return b.getI64Type();
-  case TensorProto::UINT8:
-    return unsignedInt(8);
-  case TensorProto::UINT16:
-    return unsignedInt(16);
-  case TensorProto::UINT32:
-    return unsignedInt(32);
-  case TensorProto::UINT64:
-    return unsignedInt(64);
-  case TensorProto::BOOL:
-    return b.getI1Type();
-  case TensorProto::INT4:
-    return b.getIntegerType(4);
-  case TensorProto::UINT4:
-    return unsignedInt(4);
-  case TensorProto::INT2:
-    return b.getIntegerType(2);
-  case TensorProto::UINT2:
-    return unsignedInt(2);
-  case TensorProto::FLOAT8E4M3FN:
-    return Float8E4M3FNType::get(context);
-  case TensorProto::FLOAT8E4M3FNUZ:
-    return Float8E4M3FNUZType::get(context);
-  case TensorProto::FLOAT8E5M2:
-    return Float8E5M2Type::get(context);
-  case TensorProto::FLOAT8E5M2FNUZ:
-    return Float8E5M2FNUZType::get(context);
-  case TensorProto::FLOAT4E2M1:
-    return Float4E2M1FNType::get(context);
-  case TensorProto::FLOAT8E8M0:
-    return Float8E8M0FNUType::get(context);
-  default:
-    return {};
-  }
-}
-
 std::string qcc::elementName(int32_t onnxType) {
   std::string name =
       TensorProto::DataType_IsValid(onnxType) ? TensorProto::DataType_Name(TensorProto::DataType(onnxType)) : "";
@@ -71,7 +16,7 @@ std::string qcc::elementName(int32_t onnxType) {
 }
 
 RankedTensorType qcc::tensorType(const TensorProto &tensor, Location loc) {
-  Type element = elementType(tensor.data_type(), loc.getContext());
+  Type element = qcc::onnx::elementType(tensor.data_type(), loc.getContext());
   if (!element) {
     emitError(loc) << "tensor '" << tensor.name() << "' has elements of " << elementName(tensor.data_type())
                    << ", which qcc does not support";

@@ -9,9 +9,6 @@
 
 namespace qcc {
 
-/// The MLIR type of an ONNX element type (TensorProto.DataType); null for strings, complex numbers and unknown ones.
-mlir::Type elementType(int32_t onnxType, mlir::MLIRContext *context);
-
 /// What an error calls an ONNX element type.
 std::string elementName(int32_t onnxType);
 

@@ -65,6 +65,7 @@ LogicalResult qcc::foldConstants(Compilation &c) {
 
   CompileOptions options = c.options;
   options.targets = {"native"};
+  options.quantizes = false;
   Compilation folded(c.context, options);
   folded.module = ModuleOp::create(c.module->getLoc());
   folded.module.get()->setAttrs(c.module.get()->getAttrDictionary());
@@ -110,7 +111,7 @@ LogicalResult qcc::foldConstants(Compilation &c) {
     root.replaceAllUsesWith(onnx::WeightOp::create(b, root.getLoc(), root.getType(), name, data));
   }
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && op.use_empty())
+    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && isUnused(&op))
       op.erase();
   return success();
 }

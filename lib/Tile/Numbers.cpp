@@ -133,9 +133,8 @@ static Value narrow(ImplicitLocOpBuilder &b, Value value, const SmallFloat &form
   beyond = arith::OrIOp::create(b, beyond, x.is(arith::CmpIPredicate::uge, magnitude, 0x7f800000));
   result = x.pick(beyond, x.c(over), result);
   Value isNaN = x.is(arith::CmpIPredicate::ugt, magnitude, 0x7f800000);
-  if (format.hasNaN)
-    result = x.pick(isNaN, x.c(format.nan()), result);
-  if (format.infinity && format.bits() == 16) // infinities stay infinities
+  result = x.pick(isNaN, x.c(format.hasNaN ? format.nan() : 0), result);
+  if (format.infinity) // infinities stay infinities
     result = x.pick(x.is(arith::CmpIPredicate::eq, magnitude, 0x7f800000), x.c(format.largest() + 1), result);
   Value withSign = x.lor(result, x.shl(sign, format.exponentBits + format.mantissaBits));
   if (format.negativeZeroIsNaN)
@@ -172,6 +171,7 @@ Value qcc::toStorage(ImplicitLocOpBuilder &b, Value value, Type element, bool sa
     Bits x{b};
     Value bits = x.land(x.asInt(value), 0x7fffffff);
     Value exponent = x.shr(x.add(bits, x.c(0x7fffff)), 23);
+    exponent = x.pick(x.is(arith::CmpIPredicate::ule, bits, 0x00400000), x.c(0), exponent); // up to 2^-127
     Value limit = x.pick(x.is(arith::CmpIPredicate::ugt, exponent, 254), x.c(254), exponent);
     Value code = x.pick(x.is(arith::CmpIPredicate::ugt, bits, 0x7f800000), x.c(255), limit);
     return arith::TruncIOp::create(b, b.getI8Type(), code);

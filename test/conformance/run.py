@@ -107,7 +107,7 @@ def storable(array):
 
 
 def restored(array, dtype):
-    return array.view(dtype) if dtype.isbuiltin != 1 and array.dtype.itemsize == dtype.itemsize and array.dtype.kind in "uV" else array
+    return array.view(dtype) if dtype.isbuiltin != 1 and array.dtype.itemsize == dtype.itemsize and array.dtype.kind in "iuV" else array
 
 
 def run_program(command):

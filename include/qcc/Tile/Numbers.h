@@ -16,8 +16,8 @@ int64_t storageBytes(mlir::Type element);
 bool isUnsigned(mlir::Type element);
 bool isFloat(mlir::Type element);
 
-/// Storage bits to compute value and back; narrowing rounds to nearest even, and float types without infinity saturate
-/// when `saturate`.
+/// Storage bits to compute value and back; narrowing rounds to nearest even. Finite numbers too large for a float of 8
+/// bits become the largest one when `saturate`; infinities stay what they are where the format has them.
 mlir::Value fromStorage(mlir::ImplicitLocOpBuilder &b, mlir::Value stored, mlir::Type element);
 mlir::Value toStorage(mlir::ImplicitLocOpBuilder &b, mlir::Value value, mlir::Type element, bool saturate = true);
 

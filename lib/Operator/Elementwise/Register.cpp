@@ -2,4 +2,10 @@
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerElementwise(OperatorRegistry &registry) { registerArithmetic(registry); }
+void qcc::registerElementwise(OperatorRegistry &registry) {
+  registerActivation(registry);
+  registerArithmetic(registry);
+  registerCast(registry);
+  registerLogic(registry);
+  registerRealFunctions(registry);
+}

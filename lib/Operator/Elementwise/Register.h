@@ -5,6 +5,10 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerActivation(OperatorRegistry &);
 void registerArithmetic(OperatorRegistry &);
+void registerCast(OperatorRegistry &);
+void registerLogic(OperatorRegistry &);
+void registerRealFunctions(OperatorRegistry &);
 
 } // namespace qcc
