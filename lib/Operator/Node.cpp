@@ -26,6 +26,10 @@ std::optional<ConstantTensor> qcc::constantOf(Value value) {
   return weight ? bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData()) : std::nullopt;
 }
 
+bool qcc::isRandom(onnx::NodeOp node) {
+  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
+}
+
 /// Element `i` of packed little-endian integers of `bits` bits.
 static uint64_t rawElement(ArrayRef<char> bytes, unsigned bits, int64_t i) {
   if (bits < 8)

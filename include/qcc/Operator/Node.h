@@ -21,6 +21,9 @@ struct ConstantTensor {
 /// The constant that a value is, when it is an `onnx.weight`; the stored bytes of a `qnt.weight`.
 std::optional<ConstantTensor> constantOf(mlir::Value value);
 
+/// Whether two runs of the node may give different results.
+bool isRandom(onnx::NodeOp node);
+
 /// Read access to one `onnx.node`. Operands and results count from 0; a missing optional operand is one for which `has`
 /// is false.
 class Node {
