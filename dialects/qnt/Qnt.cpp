@@ -15,6 +15,21 @@ void QntDialect::initialize() {
       >();
 }
 
+LogicalResult WeightOp::verify() {
+  auto type = cast<RankedTensorType>(getResult().getType());
+  if (type.getRank() != 2 || !type.hasStaticShape() || !type.getElementType().isF32())
+    return emitOpError("is no float32 matrix of known size: ") << type;
+  if (getOrder() != "rows" && getOrder() != "columns" && getOrder() != "encoded")
+    return emitOpError("has the unknown order '") << getOrder() << "'";
+  ShapedType bytes = getData().getShapedType();
+  if (!bytes.getElementType().isInteger(8))
+    return emitOpError("holds elements of ") << bytes.getElementType() << ", expected bytes";
+  if (getOrder() != "encoded" && bytes.getNumElements() != type.getNumElements() * 4)
+    return emitOpError("holds ") << bytes.getNumElements() << " bytes, but " << type << " needs "
+                                 << type.getNumElements() * 4;
+  return success();
+}
+
 LogicalResult LinearOp::verify() {
   auto x = cast<RankedTensorType>(getX().getType()), w = cast<RankedTensorType>(getWeight().getType());
   auto y = cast<RankedTensorType>(getY().getType());
@@ -26,5 +41,7 @@ LogicalResult LinearOp::verify() {
     return emitOpError("multiplies ") << x.getShape().back() << " inputs with a weight that has " << w.getDimSize(1);
   if (y.getShape().back() != w.getDimSize(0))
     return emitOpError("has ") << y.getShape().back() << " outputs, but its weight has " << w.getDimSize(0);
+  if (getAct() != "f32" && getAct() != "int8")
+    return emitOpError("has the unknown compute type '") << getAct() << "'";
   return success();
 }

@@ -19,31 +19,35 @@ class Qnt_Op<string mnemonic, list<Trait> traits = []> : Op<Qnt_Dialect, mnemoni
 def Qnt_WeightOp : Qnt_Op<"weight", [Pure]> {
   let summary = "A weight matrix stored in a format";
   let description = [{
-    `data` holds the bytes of the matrix in `layout`: "rows" or "columns" before quantization (float elements as in the model, the contraction's
-    outputs along rows or columns), "format" after it (the format's own order of codes, scales and zeros), or a target's packed layout.
-    The result type is the matrix that the contraction sees: outputs × inputs.
-  }];
-  let arguments = (ins StrAttr:$name, StrAttr:$format, StrAttr:$layout, ElementsAttr:$data);
-  let results = (outs AnyRankedTensor:$result);
-  let assemblyFormat = "$name `as` $format `in` $layout $data attr-dict `:` type($result)";
-}
-
-def Qnt_LinearOp : Qnt_Op<"linear", [Pure, AttrSizedOperandSegments]> {
-  let summary = "y = activation(x · weightᵀ + bias) + residual";
-  let description = [{
-    `x` has any rank, its last dimension is the weight's second; `weight` is outputs × inputs in a format. `act` is the compute type of the activations:
-    "f32", "int8" (dynamic, symmetric, a scale per token and block of 32 inputs) or "int8-row" (a scale per token).
+    `data` holds the bytes of the matrix in `order`: "rows" or "columns" before quantization (float32 elements as in the model, the contraction's
+    outputs along rows or columns), "encoded" after it: all codes, then all scales, all zeros and the tensor's scale, as
+    `EncodedMatrix` (`include/qcc/Format/Format.h`) has them. The result type is the matrix that the contraction sees: outputs × inputs.
+    `offset` is its place in the artifact's weights, where it is packed in its target's order.
 
     ```mlir
-    %y = qnt.linear %x, %w act "int8" epilogue "silu" : (tensor<?x64xf32>, tensor<172x64xf32>) -> tensor<?x172xf32>
+    %w = qnt.weight "layers.0.up" as "int4-g32" in "encoded" dense<0> : tensor<6208xi8> : tensor<172x64xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, Optional<AnyRankedTensor>:$bias, Optional<AnyRankedTensor>:$residual,
-                   StrAttr:$act, StrAttr:$epilogue);
+  let arguments = (ins StrAttr:$name, StrAttr:$format, StrAttr:$order, ElementsAttr:$data, OptionalAttr<I64Attr>:$offset);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$name `as` $format `in` $order $data (`at` $offset^)? attr-dict `:` type($result)";
+  let hasVerifier = 1;
+}
+
+def Qnt_LinearOp : Qnt_Op<"linear", [Pure]> {
+  let summary = "y = x · weightᵀ";
+  let description = [{
+    `x` has any rank, its last dimension is the weight's second; `weight` is outputs × inputs in a format. `act` is the compute type: "f32", or
+    "int8": activations are quantized when the program runs, symmetric, with a scale for each token and block of inputs.
+
+    ```mlir
+    %y = qnt.linear %x, %w act "int8" : (tensor<?x64xf32>, tensor<172x64xf32>) -> tensor<?x172xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, StrAttr:$act);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{
-    $x `,` $weight (`bias` $bias^ `:` type($bias))? (`residual` $residual^ `:` type($residual))? `act` $act `epilogue` $epilogue attr-dict
-    `:` `(` type($x) `,` type($weight) `)` `->` type($y)
+    $x `,` $weight `act` $act attr-dict `:` `(` type($x) `,` type($weight) `)` `->` type($y)
   }];
   let hasVerifier = 1;
 }

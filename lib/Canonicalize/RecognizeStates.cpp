@@ -17,14 +17,14 @@ struct State {
 /// alone.
 static std::optional<State> match(BlockArgument argument, Operation *terminator) {
   auto type = dyn_cast<RankedTensorType>(argument.getType());
-  if (!type || type.getRank() != 4 || !argument.hasOneUse() || !isa<AffineSymbolExpr>(dimsOf(type)[stateAxis]))
+  if (!type || type.getRank() != 4 || !argument.hasOneUse() || !isa<AffineSymbolExpr>(dimsOf(type)[positionAxis]))
     return std::nullopt;
   auto concat = dyn_cast<onnx::NodeOp>(*argument.getUsers().begin());
   if (!concat || !concat.getDomain().empty() || concat.getOpType() != "Concat" || concat->getNumOperands() != 2 ||
       concat->getOperand(0) != argument)
     return std::nullopt;
   int64_t axis = Node(concat).intAttr("axis", 0);
-  if (axis != stateAxis && axis != int64_t(stateAxis) - 4)
+  if (axis != positionAxis && axis != int64_t(positionAxis) - 4)
     return std::nullopt;
   std::optional<unsigned> result;
   for (OpOperand &use : concat->getResult(0).getUses()) {
@@ -64,6 +64,7 @@ LogicalResult qcc::recognizeStates(ModuleOp module) {
     unsigned index = argument.getArgNumber();
     auto name = main.getArgAttrOfType<StringAttr>(index, "onnx.name");
     main.setArgAttr(index, stateAttr, b.getI64IntegerAttr(count));
+    main.setArgAttr(index, stateAxisAttr, b.getI64IntegerAttr(positionAxis));
     main.setArgAttr(index, capacityAttr,
                     AffineMapAttr::get(dims->map({dims->input((name.getValue() + ".capacity").str())})));
     main.setResultAttr(state->result, stateAttr, b.getI64IntegerAttr(count));

@@ -1,4 +1,5 @@
 #include "qcc/Operator/Node.h"
+#include "dialects/qnt/Qnt.h"
 #include "mlir/IR/DialectResourceBlobManager.h"
 
 using namespace mlir;
@@ -19,8 +20,19 @@ static std::optional<ConstantTensor> bytesOf(RankedTensorType type, Attribute da
 }
 
 std::optional<ConstantTensor> qcc::constantOf(Value value) {
+  if (auto weight = value ? value.getDefiningOp<qnt::WeightOp>() : qnt::WeightOp())
+    return bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData());
   auto weight = value ? value.getDefiningOp<onnx::WeightOp>() : onnx::WeightOp();
   return weight ? bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData()) : std::nullopt;
+}
+
+bool qcc::isPackedConstant(Value value) {
+  auto type = value.getDefiningOp<onnx::WeightOp>() ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+  return type && type.getElementTypeBitWidth() < 8 && !type.getElementType().isInteger(1);
+}
+
+bool qcc::isRandom(onnx::NodeOp node) {
+  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
 }
 
 /// Element `i` of packed little-endian integers of `bits` bits.
@@ -122,6 +134,13 @@ FailureOr<int64_t> Node::axis(int64_t value, int64_t rank) const {
   if (value < -rank || value >= rank)
     return error("has axis " + Twine(value) + ", but the rank is " + Twine(rank));
   return value < 0 ? value + rank : value;
+}
+
+bool qcc::isUnused(Operation *op) {
+  auto node = dyn_cast<onnx::NodeOp>(op);
+  if (node && (node.getDefines() || Node(node).resolved("counts")))
+    return false;
+  return op->use_empty();
 }
 
 LogicalResult Node::error(const Twine &what) const { return emitError(op->getLoc()) << type() << " " << what; }

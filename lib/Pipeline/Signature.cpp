@@ -1,5 +1,7 @@
 #include "Signature.h"
+#include "PlaceWeights.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Pipeline/Plan.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -81,7 +83,8 @@ ProgramSignature qcc::signatureOf(ModuleOp module) {
     }
     Type after = main.getResultTypes()[stateResult(main, i)];
     auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
-    signature.states.push_back({dimsOf(type)[stateAxis], dimsOf(after)[stateAxis], capacity.getValue().getResult(0)});
+    int64_t axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr).getInt();
+    signature.states.push_back({dimsOf(type)[axis], dimsOf(after)[axis], capacity.getValue().getResult(0)});
   }
   signature.outputs = main.getNumResults() - signature.states.size();
   return signature;
@@ -99,7 +102,8 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     Manifest::Value value = valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims);
     if (main.getArgAttr(i, stateAttr)) {
       auto output = main.getResultAttrOfType<StringAttr>(stateResult(main, i), "onnx.name");
-      manifest.states.push_back({value.name, output.str(), value.type, value.dims, stateAxis});
+      int64_t axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr).getInt();
+      manifest.states.push_back({value.name, output.str(), value.type, value.dims, axis});
     } else {
       manifest.inputs.push_back(value);
     }
@@ -115,7 +119,19 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     manifest.targets.push_back({code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"});
   if (!c.code.empty())
     manifest.nodes = c.code.front().nodes;
+  llvm::raw_string_ostream(manifest.plan) << planOf(c);
   return success();
+}
+
+/// Puts what is known of the weights' rounding into the manifest.
+static void describeQuality(Compilation &c) {
+  if (c.quality.empty())
+    return;
+  llvm::json::Object tensors;
+  for (const auto &[name, ratio] : c.quality)
+    tensors[name] = llvm::json::Object{{"sqnr", std::round(ratio * 100) / 100}};
+  llvm::json::Value quality = llvm::json::Object{{"tensors", std::move(tensors)}};
+  llvm::raw_string_ostream(c.manifest.quality) << quality;
 }
 
 LogicalResult Compilation::write(StringRef path) {
@@ -131,9 +147,14 @@ LogicalResult Compilation::write(StringRef path) {
   }
   ok = ok && writer.beginWeights(weights);
   for (Value weight : weightOrder) {
-    auto tensor = constantOf(weight);
-    ok = ok && writer.appendWeights(tensor->bytes.data(), tensor->bytes.size());
+    if (!ok)
+      break;
+    auto append = [&](const void *data, size_t size) { return ok = writer.appendWeights(data, size); };
+    if (llvm::Error error = packWeight(*this, weight, append))
+      return emitError(weight.getLoc()) << llvm::toString(std::move(error));
   }
+  if (ok)
+    describeQuality(*this);
   ok = ok && writer.endWeights() && writer.finish(manifest);
   if (!ok)
     return emitError(UnknownLoc::get(&context)) << "cannot write '" << path << "': " << writer.error();

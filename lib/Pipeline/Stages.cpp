@@ -1,5 +1,6 @@
 // The states of a program, in order: the whole compiler on one page.
 #include "PlaceWeights.h"
+#include "QuantizeWeights.h"
 #include "Signature.h"
 #include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
@@ -28,6 +29,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   if (failed(checkOperators(*c.module)) || failed(inferShapes(*c.module)))
     return failure();
   removeIdentities(*c.module);
+  mergeEqual(*c.module);
   raiseNormalization(*c.module);
   raiseAttention(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
@@ -45,6 +47,13 @@ static LogicalResult checkCanonical(Compilation &c) {
     return WalkResult::advance();
   });
   return success(!result.wasInterrupted());
+}
+
+static LogicalResult quantizeStage(Compilation &c) {
+  if (!c.options.quantizes)
+    return success();
+  raiseLinear(*c.module);
+  return chooseFormats(c);
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
@@ -109,6 +118,10 @@ ArrayRef<Stage> qcc::allStages() {
        "Every value has a rank and an element type, dimensions are constants or symbolic, computations on shapes have "
        "vanished.",
        canonicalizeStage, checkCanonical},
+      {"quantized",
+       "Every product with a constant matrix is a linear operation whose weight has a format and whose activations "
+       "have a compute type.",
+       quantizeStage, nullptr},
       {"packed", "Every weight has its bytes and its place in the artifact.", packStage, nullptr},
       {"tiled", "The program is launches of kernels over buffers, for each target.", tileStage, nullptr},
       {"lowered", "Only the llvm dialect remains.", lowerStage, checkLowered},

@@ -3,7 +3,8 @@
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
 #include "mlir/Support/FileUtilities.h"
-#include "qcc/Pipeline/Compilation.h"
+#include "qcc/Format/Format.h"
+#include "qcc/Pipeline/Plan.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -22,6 +23,10 @@ static cl::list<std::string> targets("target", cl::desc("Targets to generate cod
                                      cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
 static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"),
                                    cl::value_desc("F"), cl::init("float32"), cl::cat(category));
+static cl::opt<std::string> headFormat("head-fmt",
+                                       cl::desc("Format of the matrix multiplications that give the model's outputs "
+                                                "(default: --fmt, or int8-g32 when that has fewer than 8 bits)"),
+                                       cl::value_desc("F"), cl::cat(category));
 static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
@@ -32,7 +37,12 @@ static cl::opt<bool> keepSignature("keep-signature",
 static cl::list<std::string> files("add-file",
                                    cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
                                    cl::value_desc("NAME=FILE"), cl::cat(category));
+static cl::opt<std::string>
+    printPlanAs("print-plan",
+                cl::desc("Print what will be done, and build nothing: formats, kernels, instructions, bytes"),
+                cl::value_desc("json"), cl::ValueOptional, cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
+static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
 static constexpr int exitUsage = 2;
@@ -79,6 +89,10 @@ int main(int argc, char **argv) {
       llvm::outs() << llvm::left_justify(row.name, 18) << row.sentence << "\n";
     return 0;
   }
+  if (printFormats) {
+    llvm::outs() << formatTable();
+    return 0;
+  }
   if (printStages) {
     for (const Stage &stage : allStages())
       llvm::outs() << llvm::left_justify(stage.name, 12) << stage.sentence << "\n";
@@ -97,6 +111,7 @@ int main(int argc, char **argv) {
   if (!targets.empty())
     options.targets = targets;
   options.format = format;
+  options.headFormat = headFormat;
   options.act = act;
   options.states = !keepSignature;
   for (const std::string &file : files) {
@@ -107,6 +122,18 @@ int main(int argc, char **argv) {
   }
   Compilation compilation(context, options);
 
+  if (printPlanAs.getNumOccurrences()) {
+    bool isJson = printPlanAs == "json";
+    if (!isJson && !printPlanAs.empty())
+      return fail("--print-plan=" + printPlanAs + ": only json is known");
+    if (failed(runStages(compilation, "", "artifact")))
+      return exitUsage;
+    if (isJson)
+      llvm::outs() << llvm::formatv("{0:2}", planOf(compilation)) << "\n";
+    else
+      printPlan(llvm::outs(), compilation);
+    return 0;
+  }
   // Linking resets every option of the process: what is needed afterwards is copied here.
   const std::string emitted = emit, path = output;
   bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared"}, emitted);

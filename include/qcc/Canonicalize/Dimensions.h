@@ -87,8 +87,10 @@ private:
 inline constexpr llvm::StringLiteral stateAttr = "qnt.state";
 /// On such an argument: an affine map to the number of positions that its storage has room for.
 inline constexpr llvm::StringLiteral capacityAttr = "qnt.capacity";
-/// The axis of a state (batch, heads, positions, size) that is appended to.
-inline constexpr unsigned stateAxis = 2;
+/// On such an argument: the axis that is appended to.
+inline constexpr llvm::StringLiteral stateAxisAttr = "qnt.axis";
+/// The axis of keys or values (batch, heads, positions, size) that is appended to.
+inline constexpr unsigned positionAxis = 2;
 
 /// The value of a constant dimension.
 std::optional<int64_t> constantOf(Dim dim);

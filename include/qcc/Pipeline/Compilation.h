@@ -13,7 +13,9 @@ struct CompileOptions {
   std::string model; // path of the ONNX file or its folder
   std::vector<std::string> targets = {"native"};
   std::string format = "float32";           // as formats are spelled
+  std::string headFormat;                   // of linear operations that give the program's outputs; empty: chosen
   std::string act = "auto";                 // compute type of activations
+  bool quantizes = true;                    // whether products with constants become linear operations
   bool states = true;                       // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
 };
@@ -36,6 +38,7 @@ public:
   mlir::OwningOpRef<mlir::ModuleOp> module; // until it is tiled for each target
   std::vector<TargetCode> code;
   Manifest manifest;
+  std::map<std::string, double> quality; // of quantized weights: signal-to-noise ratio in dB
   WeightLayout weights;
   std::vector<mlir::Value> weightOrder; // the tensors of `weights`, in order
 

@@ -2,4 +2,10 @@
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerAttention(OperatorRegistry &registry) { registerAppend(registry); }
+void qcc::registerAttention(OperatorRegistry &registry) {
+  registerAppend(registry);
+  registerGroupQuery(registry);
+  registerMultiHead(registry);
+  registerOnnxAttention(registry);
+  registerRotary(registry);
+}

@@ -1,0 +1,26 @@
+#include "qcc/Format/HostReader.h"
+#include "llvm/ADT/bit.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace qcc;
+using Value = Primitives::Value;
+
+static uint32_t bits(Value value) { return uint32_t(int32_t(value.number)); }
+static Value fromBits(uint32_t bits) { return {nullptr, double(int32_t(bits))}; }
+static Value fromFloat(float number) { return {nullptr, number}; }
+
+Value HostReader::integer(int32_t value) { return fromBits(uint32_t(value)); }
+Value HostReader::real(float value) { return fromFloat(value); }
+Value HostReader::field(Value code, unsigned low, unsigned count) {
+  return fromBits(bits(code) >> low & llvm::maskTrailingOnes<uint32_t>(count));
+}
+Value HostReader::signExtend(Value code, unsigned count) {
+  return fromBits(uint32_t(int32_t(bits(code) << (32 - count)) >> (32 - count)));
+}
+Value HostReader::add(Value a, Value b) { return fromBits(bits(a) + bits(b)); }
+Value HostReader::shiftLeft(Value a, unsigned n) { return fromBits(bits(a) << n); }
+Value HostReader::bitOr(Value a, Value b) { return fromBits(bits(a) | bits(b)); }
+Value HostReader::asFloat(Value value) { return fromFloat(llvm::bit_cast<float>(bits(value))); }
+Value HostReader::toFloat(Value a) { return fromFloat(float(a.number)); }
+Value HostReader::multiply(Value a, Value b) { return fromFloat(float(a.number) * float(b.number)); }
+Value HostReader::lookup(llvm::ArrayRef<float> table, Value index) { return fromFloat(table[bits(index)]); }

@@ -1,0 +1,14 @@
+// The operator families of this folder, one source file each.
+#pragma once
+
+namespace qcc {
+
+class OperatorRegistry;
+
+void registerConv(OperatorRegistry &);
+void registerConvTranspose(OperatorRegistry &);
+void registerDeformConv(OperatorRegistry &);
+void registerGlobalPool(OperatorRegistry &);
+void registerPool(OperatorRegistry &);
+
+} // namespace qcc
