@@ -146,7 +146,7 @@ llvm::Expected<Format> qcc::findFormat(StringRef name) {
   return format;
 }
 
-StringRef qcc::defaultComputeType(const Format &format) { return integerCell(format) == "exact" ? "int8" : "float32"; }
+StringRef qcc::defaultComputeType(const Format &format) { return format.element->integerView() ? "int8" : "float32"; }
 
 llvm::ArrayRef<Format> qcc::allFormats() {
   static const std::vector<Format> formats = [] {

@@ -83,7 +83,7 @@ TEST(Registry, rowsAreFoundUnderTheirNames) {
 TEST(Registry, computeTypes) {
   EXPECT_EQ(defaultComputeType(llvm::cantFail(findFormat("int4-g32-asym"))), "int8");
   EXPECT_EQ(defaultComputeType(llvm::cantFail(findFormat("nvfp4"))), "int8");
-  EXPECT_EQ(defaultComputeType(llvm::cantFail(findFormat("nf4"))), "float32");
+  EXPECT_EQ(defaultComputeType(llvm::cantFail(findFormat("nf4"))), "int8");
   EXPECT_EQ(defaultComputeType(llvm::cantFail(findFormat("fp8"))), "float32");
   EXPECT_EQ(defaultComputeType(llvm::cantFail(findFormat("float16"))), "float32");
 }
