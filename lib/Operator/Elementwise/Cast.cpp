@@ -113,5 +113,11 @@ void qcc::registerCast(OperatorRegistry &registry) {
   cast.resultType = castType;
   add(registry, cast);
   addCastLike(registry);
-  registry.add("", "Dropout", inferDropout, lowerDropout);
+  Operator dropout;
+  dropout.type = "Dropout";
+  dropout.infer = inferDropout, dropout.lower = lowerDropout;
+  dropout.element = [](const Node &node, Kernel &k, const Index &index) { return k.load(node.input(0), index); };
+  dropout.pointwise = true;
+  dropout.readsOnce = [](const Node &node, unsigned i) { return i == 0 && !node.hasOutput(1); };
+  registry.add(dropout);
 }

@@ -3,8 +3,6 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t maxContents = 256; // elements of an integer tensor that are followed, as in shape inference
-
 static bool accepts(Takes takes, Type element) {
   switch (takes) {
   case Takes::Anything:
@@ -60,7 +58,7 @@ static FailureOr<SmallVector<Dim>> commonShape(Infer &infer) {
 static std::optional<SmallVector<Dim>> contentsOf(Infer &infer, unsigned i) {
   if (auto known = infer.contents(i))
     return known;
-  auto numbers = infer.constant(i) ? infer.constant(i)->numbers(maxContents) : std::nullopt;
+  auto numbers = infer.constant(i) ? infer.constant(i)->numbers(Infer::maxContents) : std::nullopt;
   if (!numbers)
     return std::nullopt;
   SmallVector<Dim> result;
@@ -84,7 +82,7 @@ static int64_t broadcastNumber(int64_t number, ArrayRef<int64_t> result, ArrayRe
 
 static void inferContents(Infer &infer, const Pointwise &p) {
   auto type = cast<RankedTensorType>(infer.output().getType());
-  if (!type.hasStaticShape() || type.getNumElements() > maxContents || type.getNumElements() == 0)
+  if (!type.hasStaticShape() || type.getNumElements() > Infer::maxContents || type.getNumElements() == 0)
     return;
   SmallVector<SmallVector<Dim>> operands;
   for (unsigned i = 0; i < infer.inputs(); ++i) {
