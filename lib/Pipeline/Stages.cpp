@@ -30,6 +30,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
     return failure();
   removeIdentities(*c.module);
   mergeEqual(*c.module);
+  raiseActivation(*c.module);
   raiseNormalization(*c.module);
   raiseAttention(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
