@@ -111,6 +111,11 @@ void qcc::registerCast(OperatorRegistry &registry) {
   cast.cost = 2;
   cast.contents = castContents;
   cast.resultType = castType;
+  cast.quotient = [](Infer &infer, Dim a, Dim b) { // to integers, towards zero
+    auto to = dyn_cast<IntegerType>(infer.outputElement());
+    bool known = to && to.getWidth() >= 32 && constantOf(b).value_or(0) > 0 && infer.dim().isNonNegative(a);
+    return known ? infer.dim().floorDiv(a, b) : Dim();
+  };
   add(registry, cast);
   addCastLike(registry);
   Operator dropout;
