@@ -31,6 +31,10 @@ bool qcc::isPackedConstant(Value value) {
   return type && type.getElementTypeBitWidth() < 8 && !type.getElementType().isInteger(1);
 }
 
+bool qcc::isRandom(onnx::NodeOp node) {
+  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
+}
+
 /// Element `i` of packed little-endian integers of `bits` bits.
 static uint64_t rawElement(ArrayRef<char> bytes, unsigned bits, int64_t i) {
   if (bits < 8)

@@ -1,4 +1,5 @@
 #include "qcc/Target/Codegen.h"
+#include "MathExpansion.h"
 #include "lld/Common/Driver.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -50,6 +51,7 @@ struct ApproximateMath : PassWrapper<ApproximateMath, OperationPass<ModuleOp>> {
   StringRef getDescription() const final { return "Expand f32 math functions into polynomials"; }
   void runOnOperation() final {
     RewritePatternSet patterns(&getContext());
+    populateMathExpansionPatterns(patterns);
     populateMathPolynomialApproximationPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();

@@ -28,6 +28,9 @@ bool isPackedConstant(mlir::Value value);
 /// Whether nothing uses the operation's results or the lengths that running it tells.
 bool isUnused(mlir::Operation *op);
 
+/// Whether two runs of the node may give different results.
+bool isRandom(onnx::NodeOp node);
+
 /// Read access to one `onnx.node`. Operands and results count from 0; a missing optional operand is one for which `has`
 /// is false.
 class Node {
