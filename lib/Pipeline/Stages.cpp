@@ -29,8 +29,8 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   if (failed(checkOperators(*c.module)) || failed(inferShapes(*c.module)))
     return failure();
   removeIdentities(*c.module);
-  foldBatchNormalization(*c.module);
   mergeEqual(*c.module);
+  foldBatchNormalization(*c.module);
   raiseNormalization(*c.module);
   raiseAttention(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
