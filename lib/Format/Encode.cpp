@@ -26,7 +26,7 @@ public:
   }
   float lowest() const { return llvm::bit_cast<float>(flip(low)); }
   float highest() const { return llvm::bit_cast<float>(flip(high)); }
-  float amax() const { return std::max(-lowest(), highest()); }
+  float amax() const { return std::max(highest(), -lowest()); }
 
 private:
   static int32_t flip(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
@@ -103,12 +103,12 @@ static BlockScale chooseScaleWithZero(const Format &format, float lowest, float 
 }
 
 BlockScale Format::chooseScale(float lowest, float highest, float tensorScale) const {
-  lowest = std::min(lowest, 0.0f);
-  highest = std::max(highest, 0.0f);
+  lowest = std::min(0.0f, lowest);
+  highest = std::max(0.0f, highest);
   if (hasZero)
     return chooseScaleWithZero(*this, lowest, highest);
   BlockScale result;
-  result.code = scale->encode(scale->wanted(std::max(-lowest, highest), element->largest()) / tensorScale);
+  result.code = scale->encode(scale->wanted(std::max(highest, -lowest), element->largest()) / tensorScale);
   result.value = scale->value(result.code) * tensorScale;
   return result;
 }

@@ -107,7 +107,7 @@ LogicalResult qcc::foldConstants(Compilation &c) {
     root.replaceAllUsesWith(onnx::WeightOp::create(b, root.getLoc(), root.getType(), name, data));
   }
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && op.use_empty())
+    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && isUnused(&op))
       op.erase();
   return success();
 }

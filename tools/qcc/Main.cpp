@@ -3,6 +3,7 @@
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
 #include "mlir/Support/FileUtilities.h"
+#include "qcc/Format/Format.h"
 #include "qcc/Pipeline/Compilation.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -37,6 +38,7 @@ static cl::list<std::string> files("add-file",
                                    cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
                                    cl::value_desc("NAME=FILE"), cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
+static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
 static constexpr int exitUsage = 2;
@@ -81,6 +83,10 @@ int main(int argc, char **argv) {
   if (printTargets) {
     for (const TargetRow &row : allTargets())
       llvm::outs() << llvm::left_justify(row.name, 18) << row.sentence << "\n";
+    return 0;
+  }
+  if (printFormats) {
+    llvm::outs() << formatTable();
     return 0;
   }
   if (printStages) {

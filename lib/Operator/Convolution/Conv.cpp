@@ -96,6 +96,7 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
   product.accumulator = accumulator;
   Type element = cast<ShapedType>(c.input.getType()).getElementType();
   product.rightIsContiguous = !c.inPlace || element == accumulator;
+  product.leftIsContiguous = true;
   auto channel = [&](Kernel &k, ArrayRef<Value> batch, Value row) {
     return k.add(k.mul(batch[1], k.dim(perGroup)), row);
   };

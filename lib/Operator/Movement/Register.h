@@ -5,6 +5,14 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerConcat(OperatorRegistry &);
 void registerDimensions(OperatorRegistry &);
+void registerExpand(OperatorRegistry &);
+void registerGather(OperatorRegistry &);
+void registerGenerate(OperatorRegistry &);
+void registerPad(OperatorRegistry &);
+void registerReshape(OperatorRegistry &);
+void registerSlice(OperatorRegistry &);
+void registerTranspose(OperatorRegistry &);
 
 } // namespace qcc
