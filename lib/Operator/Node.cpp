@@ -26,13 +26,13 @@ std::optional<ConstantTensor> qcc::constantOf(Value value) {
   return weight ? bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData()) : std::nullopt;
 }
 
-bool qcc::isRandom(onnx::NodeOp node) {
-  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
-}
-
 bool qcc::isPackedConstant(Value value) {
   auto type = value.getDefiningOp<onnx::WeightOp>() ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
   return type && type.getElementTypeBitWidth() < 8 && !type.getElementType().isInteger(1);
+}
+
+bool qcc::isRandom(onnx::NodeOp node) {
+  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
 }
 
 /// Element `i` of packed little-endian integers of `bits` bits.

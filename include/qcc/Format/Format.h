@@ -170,7 +170,7 @@ llvm::Expected<Format> findFormat(llvm::StringRef name);
 llvm::ArrayRef<Format> allFormats();
 
 /// What activations are multiplied in where nothing else is asked for: "int8" (with a scale per token and block of 32)
-/// where the elements are integers, else "float32".
+/// where the elements have an integer view, else "float32".
 llvm::StringRef defaultComputeType(const Format &format);
 
 /// All formats as a Markdown table: what `qcc --print-formats` prints and docs/formats.md holds.

@@ -3,6 +3,7 @@
 #include "qcc/Operator/Registry.h"
 
 void qcc::registerMovement(OperatorRegistry &registry) {
+  registerArrange(registry);
   registerConcat(registry);
   registerDimensions(registry);
   registerExpand(registry);
@@ -10,6 +11,9 @@ void qcc::registerMovement(OperatorRegistry &registry) {
   registerGenerate(registry);
   registerPad(registry);
   registerReshape(registry);
+  registerScatter(registry);
+  registerSelect(registry);
   registerSlice(registry);
   registerTranspose(registry);
+  registerUnique(registry);
 }

@@ -27,21 +27,50 @@ Axes::Axes(Lowering &lowering, Value tensor, ArrayRef<Dim> isReduced)
       lengths->push_back(one);
 }
 
+Axes::Axes(Lowering &lowering, Value tensor, Dim axis)
+    : tensor(tensor), shape(dimsOf(tensor.getType())), byNumber(true) {
+  Dimensions &d = lowering.dims;
+  Dim one = d.constant(1), outer = one, length = one, inner = one;
+  axis = d.ifNegative(axis, d.add(axis, d.constant(int64_t(shape.size()))), axis);
+  for (auto [i, dim] : llvm::enumerate(shape)) {
+    Dim place = d.constant(int64_t(i));
+    outer = d.mul(outer, d.ifNegative(d.sub(place, axis), dim, one));
+    length = d.mul(length, d.ifEqual(place, axis, dim, one));
+    inner = d.mul(inner, d.ifNegative(d.sub(axis, place), dim, one));
+  }
+  dims = {outer, length, inner}, kept = {outer, one, inner}, reduced = {one, length, one};
+  lowering.storage(tensor);
+}
+
 bool Axes::lastIsKept() const { return constantOf(reduced.back()) == 1 && constantOf(kept.back()) != 1; }
 
-Value Axes::load(Kernel &k, ArrayRef<Value> keptAt, ArrayRef<Value> reducedAt) const {
+static SmallVector<Value> sum(Kernel &k, ArrayRef<Value> keptAt, ArrayRef<Value> reducedAt) {
   SmallVector<Value> at;
   for (auto [x, y] : llvm::zip(keptAt, reducedAt))
     at.push_back(k.add(x, y));
+  return at;
+}
+
+Value Axes::load(Kernel &k, ArrayRef<Value> keptAt, ArrayRef<Value> reducedAt) const {
   if (shape.empty())
     return k.load(tensor, ArrayRef<Value>());
+  SmallVector<Value> at = sum(k, keptAt, reducedAt);
   return k.load(tensor, byNumber ? Index(shape, k.linearize(at, dims)) : Index(shape, at));
 }
 
-Line::Line(Dimensions &dims, ArrayRef<Dim> shape, int64_t axis, int64_t axes)
-    : outer(dims.product(shape.take_front(axis))), length(dims.product(shape.slice(axis, axes))),
-      inner(dims.product(shape.drop_front(axis + axes))) {}
+Value Axes::number(Kernel &k, ArrayRef<Value> keptAt, ArrayRef<Value> reducedAt) const {
+  return k.linearize(sum(k, keptAt, reducedAt), dims);
+}
 
-Value Line::number(Kernel &k, Value outerAt, Value at, Value innerAt) const {
-  return k.add(k.mul(k.add(k.mul(outerAt, k.dim(length)), at), k.dim(inner)), innerAt);
+size_t Axes::reducedAxis() const {
+  for (size_t i = 0; i < reduced.size(); ++i)
+    if (constantOf(reduced[i]) != 1)
+      return i;
+  return reduced.size() - 1;
+}
+
+SmallVector<Dim> qcc::oneAxis(const Dimensions &dims, int64_t rank, int64_t axis, int64_t count) {
+  SmallVector<Dim> flags(rank, dims.constant(0));
+  std::fill_n(flags.begin() + axis, count, dims.constant(1));
+  return flags;
 }

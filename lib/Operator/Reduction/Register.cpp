@@ -2,4 +2,9 @@
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerReduction(OperatorRegistry &registry) { registerReduce(registry); }
+void qcc::registerReduction(OperatorRegistry &registry) {
+  registerReduce(registry);
+  registerScan(registry);
+  registerSoftmax(registry);
+  registerTopK(registry);
+}

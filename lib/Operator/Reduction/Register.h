@@ -6,5 +6,8 @@ namespace qcc {
 class OperatorRegistry;
 
 void registerReduce(OperatorRegistry &);
+void registerScan(OperatorRegistry &);
+void registerSoftmax(OperatorRegistry &);
+void registerTopK(OperatorRegistry &);
 
 } // namespace qcc

@@ -7,7 +7,7 @@ using namespace qcc;
 llvm::Expected<bool> qcc::usesIntegers(const Format &format, llvm::StringRef act) {
   bool hasView = format.element->integerView().has_value();
   if (act == "auto")
-    return hasView;
+    return defaultComputeType(format) == "int8";
   if (act == "f32")
     return false;
   if (act != "int8")
