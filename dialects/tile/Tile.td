@@ -80,6 +80,15 @@ def Tile_ErrorOp : Tile_Op<"error", [Pure]> {
   let assemblyFormat = "attr-dict `:` type($address)";
 }
 
+def Tile_RequireOp : Tile_Op<"require"> {
+  let summary = "Ends the run with an error that names node number `node` unless `condition` holds";
+  let description = [{
+    Every thread computes the condition alike, so that none goes on to launches that rely on it.
+  }];
+  let arguments = (ins I1:$condition, I64Attr:$node);
+  let assemblyFormat = "$condition `node` $node attr-dict";
+}
+
 def Tile_ThreadScratchOp : Tile_Op<"thread_scratch"> {
   let summary = "`bytes` bytes of storage of this thread alone, until the launch that uses it ends";
   let description = [{

@@ -48,6 +48,6 @@ Value qcc::makeNode(OpBuilder &b, Location loc, StringRef type, int64_t version,
 
 void qcc::eraseUnused(Block &block) {
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (!op.hasTrait<OpTrait::IsTerminator>() && op.use_empty())
+    if (!op.hasTrait<OpTrait::IsTerminator>() && isUnused(&op))
       op.erase();
 }

@@ -7,6 +7,8 @@ using namespace qcc;
 static bool changesNothing(Node node) {
   if (node.outputs() == 0 || !isa<RankedTensorType>(node.output().getType()) || node.inputs() == 0 || !node.has(0))
     return false;
+  if (node.resolved("equal")) // it checks something when the program runs
+    return false;
   bool sameType = node.input(0).getType() == node.output().getType();
   StringRef type = node.type();
   if (type == "Identity" || type == "Cast" || type == "CastLike" || type == "Reshape" || type == "Squeeze" ||
@@ -24,7 +26,7 @@ void qcc::removeIdentities(ModuleOp module) {
     if (!op.getDomain().empty() || !changesNothing(Node(op)))
       return;
     op->getResult(0).replaceAllUsesWith(op->getOperand(0));
-    if (op.use_empty())
+    if (isUnused(op))
       op.erase();
   });
 }

@@ -5,9 +5,6 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr size_t maxContents =
-    256; // elements of an integer tensor that are followed; shapes and index lists are far shorter
-
 std::optional<SmallVector<Dim>> Infer::contentsOf(Value value) {
   if (auto it = state.contents.find(value); it != state.contents.end())
     return it->second;
@@ -24,28 +21,45 @@ void Infer::resolve(StringRef name, ArrayRef<Dim> values) {
   op.setResolvedAttr(list.getDictionary(op.getContext()));
 }
 
-FailureOr<SmallVector<Dim>> Infer::shapeOperand(unsigned i, StringRef name) {
+FailureOr<SmallVector<Dim>> Infer::shapeOperand(unsigned i, StringRef name, std::optional<int64_t> length) {
   std::optional<SmallVector<Dim>> known = contents(i);
+  OpBuilder b(op);
   if (!known) {
     auto type = cast<RankedTensorType>(input(i).getType());
-    if (!type.hasStaticShape() || type.getNumElements() > int64_t(maxContents) ||
-        !isa<IntegerType>(type.getElementType()))
+    if (!isa<IntegerType>(type.getElementType()))
+      return error("has an operand '" + name + "' that is no tensor of integers");
+    if (length && type.getRank() == 1 && !type.hasStaticShape())
+      requireEqual(dims(i).front(), state.dims.constant(*length));
+    else if (type.hasStaticShape())
+      length = type.getNumElements();
+    else
+      length.reset();
+    if (!length || *length > maxContents)
       return unsupported("the number of elements of its operand '" + name + "' is not known before the model runs");
+    // A node of its own reads the operand: this one may become others.
+    onnx::NodeOp read = onnx::NodeOp::create(b, op->getLoc(), TypeRange{}, b.getStringAttr("Read"),
+                                             b.getStringAttr("qcc"), b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
+                                             DictionaryAttr(), DenseI64ArrayAttr(), ValueRange{checked(input(i))}, 0);
     known.emplace();
-    SmallVector<int64_t> defines(op.getDefines().value_or(ArrayRef<int64_t>()));
-    for (int64_t element = 0; element < type.getNumElements(); ++element) {
+    SmallVector<int64_t> defines;
+    for (int64_t element = 0; element < *length; ++element) {
       Dim symbol = state.dims.runtime(name);
-      defines.append({int64_t(cast<AffineSymbolExpr>(symbol).getPosition()), int64_t(i), element});
+      defines.append({int64_t(cast<AffineSymbolExpr>(symbol).getPosition()), 0, element});
       known->push_back(symbol);
     }
-    op.setDefines(defines);
-  } else {
-    // What the operand says is kept here, so what computed it is no longer needed.
-    OpBuilder b(op);
-    op->setOperand(i, onnx::AbsentOp::create(b, op->getLoc(), b.getNoneType()));
+    read.setDefines(defines);
   }
+  // What the operand says is kept here, so what computed it is no longer needed.
+  op->setOperand(i, onnx::AbsentOp::create(b, op->getLoc(), b.getNoneType()));
   resolve(name, *known);
   return *known;
+}
+
+Dim Infer::counted(StringRef name) {
+  SmallVector<Dim> counts = resolved("counts").value_or(SmallVector<Dim>());
+  counts.push_back(state.dims.runtime(name));
+  resolve("counts", counts);
+  return counts.back();
 }
 
 FailureOr<SmallVector<int64_t>> Infer::constantOperand(unsigned i, StringRef name) {
@@ -68,13 +82,21 @@ FailureOr<SmallVector<int64_t>> Infer::constantOperand(unsigned i, StringRef nam
   return result;
 }
 
+void Infer::requireEqual(Dim a, Dim b) {
+  if (constantOf(state.dims.sub(a, b)) == 0)
+    return;
+  SmallVector<Dim> pairs = resolved("equal").value_or(SmallVector<Dim>());
+  pairs.append({a, b});
+  resolve("equal", pairs);
+}
+
 void Infer::result(unsigned i, ArrayRef<Dim> dims, Type element) {
   if (hasOutput(i))
     op->getResult(i).setType(state.dims.tensor(dims, element));
 }
 
 void Infer::resultContents(unsigned i, ArrayRef<Dim> values) {
-  if (values.size() <= maxContents)
+  if (int64_t(values.size()) <= maxContents)
     state.contents[op->getResult(i)] = llvm::to_vector(values);
 }
 
@@ -85,7 +107,10 @@ SmallVector<Dim> Infer::broadcast(ArrayRef<SmallVector<Dim>> shapes) {
   SmallVector<Dim> result(rank, state.dims.constant(1));
   for (const auto &shape : shapes)
     for (size_t i = 0; i < shape.size(); ++i) {
-      Dim &to = result[rank - shape.size() + i];
+      Dim &to = result[rank - shape.size() + i], one = state.dims.constant(1);
+      // Either is 1 or both are the same: what each makes of the other then is.
+      if (to != shape[i] && to != one && shape[i] != one)
+        requireEqual(state.dims.ifEqual(to, one, shape[i], to), state.dims.ifEqual(shape[i], one, to, shape[i]));
       to = state.dims.broadcast(to, shape[i]);
     }
   return result;
@@ -103,44 +128,139 @@ FailureOr<SmallVector<Value>> Infer::subgraph(Region &region, ArrayRef<Type> arg
   return llvm::to_vector(block.getTerminator()->getOperands());
 }
 
+/// The bytes of integers of `width` bits as the data of a weight.
+static ElementsAttr bytesOf(ArrayRef<int64_t> numbers, unsigned width, MLIRContext *context) {
+  SmallVector<char> bytes;
+  for (const int64_t &number : numbers)
+    bytes.append(reinterpret_cast<const char *>(&number), reinterpret_cast<const char *>(&number) + width / 8);
+  auto type = RankedTensorType::get({int64_t(bytes.size())}, IntegerType::get(context, 8));
+  return bytes.empty() ? DenseElementsAttr::get(type, ArrayRef<int8_t>())
+                       : DenseElementsAttr::getFromRawBuffer(type, bytes);
+}
+
+Value Infer::integers(ArrayRef<Dim> dims, ArrayRef<Dim> contents, Type element, bool behind) {
+  OpBuilder b(op);
+  if (behind)
+    b.setInsertionPointAfter(op);
+  RankedTensorType type = state.dims.tensor(dims, element);
+  Value made;
+  if (llvm::all_of(contents, [](Dim value) { return bool(constantOf(value)); })) {
+    auto numbers = llvm::map_to_vector(contents, [](Dim value) { return *constantOf(value); });
+    auto loc = dyn_cast<NameLoc>(op->getLoc());
+    StringRef name = loc ? loc.getName().getValue() : op.getOpType();
+    made = onnx::WeightOp::create(b, op->getLoc(), type, name,
+                                  bytesOf(numbers, element.getIntOrFloatBitWidth(), b.getContext()));
+  } else {
+    auto node = create("qcc", "Dimensions", 1, {}, {}, type);
+    if (behind)
+      node->moveAfter(op);
+    Infer(node, state).resolve("values", contents);
+    made = node->getResult(0);
+  }
+  state.contents[made] = llvm::to_vector(contents);
+  return made;
+}
+
 /// A value whose contents are all expressions is made from them, so that the computation behind it can vanish.
 static void materializeContents(onnx::NodeOp node, InferState &state) {
+  if (node.getDomain() == "qcc" && node.getOpType() == "Dimensions")
+    return;
   for (Value result : node.getOutputs()) {
     auto it = state.contents.find(result);
-    if (it == state.contents.end() || result.use_empty() ||
-        (node.getDomain() == "qcc" && node.getOpType() == "Dimensions"))
+    if (it == state.contents.end() || result.use_empty())
       continue;
     auto type = cast<RankedTensorType>(result.getType());
     auto element = dyn_cast<IntegerType>(type.getElementType());
-    if (!element || element.getWidth() < 8 || !type.hasStaticShape() ||
-        type.getNumElements() != int64_t(it->second.size()))
-      continue;
     SmallVector<Dim> values = it->second;
-    OpBuilder b(node->getContext());
-    b.setInsertionPointAfter(node);
-    Value replacement;
-    if (llvm::all_of(values, [](Dim value) { return bool(constantOf(value)); })) {
-      SmallVector<char> bytes;
-      for (Dim value : values) {
-        int64_t number = *constantOf(value);
-        bytes.append(reinterpret_cast<char *>(&number), reinterpret_cast<char *>(&number) + element.getWidth() / 8);
-      }
-      auto bytesType = RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type());
-      auto data = bytes.empty() ? DenseElementsAttr::get(bytesType, ArrayRef<int8_t>())
-                                : DenseElementsAttr::getFromRawBuffer(bytesType, bytes);
-      auto loc = dyn_cast<NameLoc>(node->getLoc());
-      StringRef name = loc ? loc.getName().getValue() : node.getOpType();
-      replacement = onnx::WeightOp::create(b, node->getLoc(), type, name, data);
-    } else {
-      auto made = onnx::NodeOp::create(b, node->getLoc(), TypeRange{type}, b.getStringAttr("Dimensions"),
-                                       b.getStringAttr("qcc"), b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
-                                       DictionaryAttr(), DenseI64ArrayAttr(), ValueRange(), 0);
-      Infer(made, state).resolve("values", values);
-      replacement = made->getResult(0);
-    }
-    state.contents[replacement] = values;
-    result.replaceAllUsesWith(replacement);
+    if (!element || element.getWidth() < 8 || !type.hasStaticShape() || type.getNumElements() != int64_t(values.size()))
+      continue;
+    result.replaceAllUsesWith(Infer(node, state).integers(dimsOf(type), values, element, /*behind=*/true));
   }
+}
+
+onnx::NodeOp Infer::create(StringRef domain, StringRef type, int64_t version, ValueRange inputs,
+                           ArrayRef<NamedAttribute> attrs, Type result) {
+  OpBuilder b(op);
+  return onnx::NodeOp::create(b, op->getLoc(), TypeRange{result}, b.getStringAttr(type), b.getStringAttr(domain),
+                              b.getI64IntegerAttr(version), b.getDictionaryAttr(attrs), DictionaryAttr(),
+                              DenseI64ArrayAttr(), inputs, 0);
+}
+
+FailureOr<Value> Infer::make(StringRef type, int64_t version, ValueRange inputs, ArrayRef<NamedAttribute> attrs) {
+  onnx::NodeOp node = create("", type, version, inputs, attrs, UnrankedTensorType::get(NoneType::get(op.getContext())));
+  Infer infer(node, state);
+  const Operator *definition = OperatorRegistry::get().find(node);
+  if (!definition)
+    return error("needs the operator " + type);
+  if (failed(definition->infer(infer)))
+    return failure();
+  return node->getResult(0);
+}
+
+Value Infer::reshape(Value value, ArrayRef<Dim> dims) {
+  Type element = cast<ShapedType>(value.getType()).getElementType();
+  OpBuilder b(op);
+  Value shape = onnx::AbsentOp::create(b, op->getLoc(), b.getNoneType());
+  auto node = create("", "Reshape", 14, {value, shape}, {}, state.dims.tensor(dims, element));
+  if (auto contents = contentsOf(value))
+    state.contents[node->getResult(0)] = *contents;
+  return node->getResult(0);
+}
+
+Value Infer::view(Value value, ArrayRef<Dim> dims, ArrayRef<int64_t> from, ArrayRef<Dim> offset, ArrayRef<Dim> step) {
+  Type element = cast<ShapedType>(value.getType()).getElementType();
+  onnx::NodeOp node = create("qcc", "View", 1, {value}, {}, state.dims.tensor(dims, element));
+  Infer infer(node, state);
+  infer.resolve("from", llvm::map_to_vector(from, [&](int64_t axis) { return state.dims.constant(axis); }));
+  infer.resolve("offset", offset);
+  infer.resolve("step", step);
+  bool good = succeeded(OperatorRegistry::get().find(node)->infer(infer));
+  assert(good && "a view keeps the type that it was made with");
+  (void)good;
+  return node->getResult(0);
+}
+
+Value Infer::slice(Value value, int64_t axis, Dim start, Dim length) {
+  SmallVector<Dim> dims = dimsOf(value.getType()), steps(dims.size(), state.dims.constant(1)),
+                   offsets(dims.size(), state.dims.constant(0));
+  dims[axis] = length, offsets[axis] = start;
+  return view(value, dims, llvm::to_vector(llvm::seq<int64_t>(0, int64_t(dims.size()))), offsets, steps);
+}
+
+NamedAttribute Infer::attribute(StringRef name, int64_t value) const {
+  Builder b(op.getContext());
+  return b.getNamedAttr(name, b.getI64IntegerAttr(value));
+}
+NamedAttribute Infer::attribute(StringRef name, ArrayRef<int64_t> values) const {
+  Builder b(op.getContext());
+  return b.getNamedAttr(name, b.getDenseI64ArrayAttr(values));
+}
+NamedAttribute Infer::attribute(StringRef name, StringRef value) const {
+  Builder b(op.getContext());
+  return b.getNamedAttr(name, b.getStringAttr(value));
+}
+
+Value Infer::checked(Value value) {
+  auto pairs = resolved("equal");
+  if (!pairs)
+    return value;
+  onnx::NodeOp node = create("", "Identity", 14, {value}, {}, value.getType());
+  Infer(node, state).resolve("equal", *pairs);
+  if (auto contents = contentsOf(value))
+    state.contents[node->getResult(0)] = *contents;
+  return node->getResult(0);
+}
+
+void Infer::replace(unsigned i, Value value) {
+  Value result = op->getResult(i);
+  if (!hasOutput(i))
+    return;
+  result.setType(value.getType());
+  if (auto contents = contentsOf(value))
+    state.contents[result] = *contents;
+  result.replaceAllUsesWith(value);
+  if (auto node = value.getDefiningOp<onnx::NodeOp>())
+    materializeContents(node, state);
 }
 
 LogicalResult qcc::inferBlock(Block &block, InferState &state) {
@@ -165,7 +285,7 @@ LogicalResult qcc::inferBlock(Block &block, InferState &state) {
   }
   // Backwards, so that a whole chain that computed a shape goes at once.
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && op.use_empty()) {
+    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && isUnused(&op)) {
       for (Value result : op.getResults())
         state.contents.erase(result);
       op.erase();

@@ -26,6 +26,15 @@ std::optional<ConstantTensor> qcc::constantOf(Value value) {
   return weight ? bytesOf(cast<RankedTensorType>(weight.getResult().getType()), weight.getData()) : std::nullopt;
 }
 
+bool qcc::isPackedConstant(Value value) {
+  auto type = value.getDefiningOp<onnx::WeightOp>() ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+  return type && type.getElementTypeBitWidth() < 8 && !type.getElementType().isInteger(1);
+}
+
+bool qcc::isRandom(onnx::NodeOp node) {
+  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
+}
+
 /// Element `i` of packed little-endian integers of `bits` bits.
 static uint64_t rawElement(ArrayRef<char> bytes, unsigned bits, int64_t i) {
   if (bits < 8)
@@ -125,6 +134,13 @@ FailureOr<int64_t> Node::axis(int64_t value, int64_t rank) const {
   if (value < -rank || value >= rank)
     return error("has axis " + Twine(value) + ", but the rank is " + Twine(rank));
   return value < 0 ? value + rank : value;
+}
+
+bool qcc::isUnused(Operation *op) {
+  auto node = dyn_cast<onnx::NodeOp>(op);
+  if (node && (node.getDefines() || Node(node).resolved("counts")))
+    return false;
+  return op->use_empty();
 }
 
 LogicalResult Node::error(const Twine &what) const { return emitError(op->getLoc()) << type() << " " << what; }

@@ -18,10 +18,6 @@ static int64_t bytesOf(Type type) {
   return tensor && tensor.hasStaticShape() ? tensor.getNumElements() * storageBytes(tensor.getElementType()) : 0;
 }
 
-static bool isRandom(onnx::NodeOp node) {
-  return node.getOpType().starts_with("Random") || node.getOpType() == "Bernoulli" || node.getOpType() == "Multinomial";
-}
-
 /// Whether the node can be computed now: constant operands, static results of a size worth keeping.
 static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &constants) {
   if (node->getNumRegions() || node.getDefines() || isRandom(node) || node->getNumOperands() == 0)
@@ -111,7 +107,7 @@ LogicalResult qcc::foldConstants(Compilation &c) {
     root.replaceAllUsesWith(onnx::WeightOp::create(b, root.getLoc(), root.getType(), name, data));
   }
   for (Operation &op : llvm::make_early_inc_range(llvm::reverse(block)))
-    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && op.use_empty())
+    if (isa<onnx::NodeOp, onnx::WeightOp, onnx::AbsentOp>(op) && isUnused(&op))
       op.erase();
   return success();
 }

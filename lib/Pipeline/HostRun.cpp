@@ -3,6 +3,7 @@
 #include "qcc/Runtime/Abi.h"
 #include "qcc/Tile/Numbers.h"
 #include "llvm/ADT/ScopeExit.h"
+#include <csetjmp>
 #include <dlfcn.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ struct HostState {
   std::vector<void *> pointers;
   std::vector<int64_t> elementBytes;
   std::vector<std::unique_ptr<char[]>> scratch;
+  std::jmp_buf end;
 };
 
 char *aligned(std::vector<std::unique_ptr<char[]>> &owner, size_t bytes) {
@@ -75,12 +77,16 @@ llvm::Expected<std::vector<HostTensor>> qcc::runOnHost(const Compilation &compil
     return s.pointers[index] = tensor.bytes.data();
   };
   frame.allocate = [](qcc_frame *f, int64_t bytes) -> void * {
-    return aligned(static_cast<HostState *>(f->runtime)->scratch, bytes);
+    auto &s = *static_cast<HostState *>(f->runtime);
+    if (bytes < 0) // a program that must not go on asks for it
+      std::longjmp(s.end, 1);
+    return aligned(s.scratch, bytes);
   };
   frame.runtime = &state;
-  program->run(&frame, 0);
+  if (setjmp(state.end) == 0)
+    program->run(&frame, 0);
   if (frame.error)
     return llvm::createStringError("node '" + compilation.code.front().nodes[frame.error - 1] +
-                                   "' reads out of bounds");
+                                   "' gets values or dimensions that the operator does not allow");
   return std::move(state.outputs);
 }

@@ -71,34 +71,42 @@ LogicalResult qcc::placeWeights(Compilation &c) {
   return success(!result.wasInterrupted());
 }
 
-bool qcc::packWeight(Value value, llvm::function_ref<bool(const void *, size_t)> write) {
+llvm::Error qcc::packWeight(Compilation &c, Value value, llvm::function_ref<bool(const void *, size_t)> write) {
   auto tensor = constantOf(value);
   auto weight = value.getDefiningOp<qnt::WeightOp>();
-  if (!weight)
-    return write(tensor->bytes.data(), tensor->bytes.size());
+  if (!weight) {
+    write(tensor->bytes.data(), tensor->bytes.size());
+    return llvm::Error::success();
+  }
   Format format = llvm::cantFail(findFormat(weight.getFormat())); // placeWeights has found it
   auto type = cast<RankedTensorType>(weight.getResult().getType());
   int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
   PackedLayout layout = PackedLayout::of(format, rows, columns);
-  bool isEncoded = weight.getOrder() == "encoded";
-  EncodedMatrix matrix = isEncoded ? encodedMatrix(format, rows, columns, tensor->bytes) : EncodedMatrix();
+  EncodedMatrix matrix;
+  bool isPlain = format.element->bits() == 32, isRows = weight.getOrder() == "rows";
+  if (!isPlain) {
+    auto encoded = encodeWeight(c, weight, format);
+    if (!encoded)
+      return encoded.takeError();
+    matrix = std::move(*encoded);
+  }
   const auto *floats = reinterpret_cast<const float *>(tensor->bytes.data());
-  bool isRows = weight.getOrder() == "rows";
-  int64_t step =
-      std::max<int64_t>(1, (1 << 20) / std::max<int64_t>(1, layout.tileBytes())); // tiles that are packed at once
+  // Tiles that are packed at once.
+  int64_t step = std::max<int64_t>(1, (1 << 20) / std::max<int64_t>(1, layout.tileBytes()));
   std::vector<uint8_t> part;
   for (int64_t tile = 0; tile < layout.tiles(); tile += step) {
     int64_t count = std::min(step, layout.tiles() - tile);
     part.resize(count * layout.tileBytes());
-    if (isEncoded)
-      packTiles(layout, format, matrix, tile, count, part.data());
-    else
+    if (isPlain)
       packTiles(layout, floats, isRows ? columns : 1, isRows ? 1 : rows, tile, count, part.data());
+    else
+      packTiles(layout, format, matrix, tile, count, part.data());
     if (!write(part.data(), part.size()))
-      return false;
+      return llvm::Error::success();
   }
   part.assign(layout.bytes() - layout.rowScalesOffset(), 0);
   if (layout.hasRowScales)
     packRowScales(layout, format, matrix, part.data());
-  return write(part.data(), part.size());
+  write(part.data(), part.size());
+  return llvm::Error::success();
 }

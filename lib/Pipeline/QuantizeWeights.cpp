@@ -57,7 +57,7 @@ static double signalToNoise(const Format &format, ArrayRef<float> matrix, const 
   return noise == 0 ? 999 : 10 * std::log10(signal / noise);
 }
 
-EncodedMatrix qcc::encodedMatrix(const Format &format, int64_t rows, int64_t columns, ArrayRef<char> bytes) {
+static EncodedMatrix encodedMatrix(const Format &format, int64_t rows, int64_t columns, ArrayRef<char> bytes) {
   EncodedMatrix matrix;
   matrix.rows = rows, matrix.columns = columns;
   size_t codes = rows * format.rowCodeBytes(columns);
@@ -74,45 +74,41 @@ EncodedMatrix qcc::encodedMatrix(const Format &format, int64_t rows, int64_t col
   return matrix;
 }
 
-static ElementsAttr dataOf(MLIRContext *context, StringRef name, const EncodedMatrix &matrix) {
-  size_t size = matrix.codes.size() + matrix.scales.size() + matrix.zeros.size() + 4;
-  AsmResourceBlob blob = HeapAsmResourceBlob::allocate(size, 64, /*dataIsMutable=*/true);
-  char *at = blob.getMutableData().data();
-  for (const std::vector<uint8_t> *part : {&matrix.codes, &matrix.scales, &matrix.zeros}) {
-    memcpy(at, part->data(), part->size());
-    at += part->size();
-  }
-  memcpy(at, &matrix.tensorScale, 4);
-  auto type = RankedTensorType::get({int64_t(size)}, IntegerType::get(context, 8));
-  return DenseResourceElementsAttr::get(type, name, std::move(blob));
-}
-
-static LogicalResult quantize(Compilation &c, qnt::LinearOp linear, const Format &format) {
-  auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
-  auto integer = usesIntegers(format, c.options.act);
-  if (!integer)
-    return emitError(linear.getLoc()) << llvm::toString(integer.takeError());
-  OpBuilder b(linear);
-  linear.setAct(*integer ? "int8" : "f32");
-  weight.setFormat(format.name);
-  if (format.element->bits() == 32)
-    return success();
+llvm::Expected<EncodedMatrix> qcc::encodeWeight(Compilation &c, qnt::WeightOp weight, const Format &format) {
   auto type = cast<RankedTensorType>(weight.getResult().getType());
+  int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
   auto tensor = constantOf(weight.getResult());
-  if (!tensor)
-    return emitError(linear.getLoc()) << "the data of weight '" << weight.getName() << "' is not there";
+  if (weight.getOrder() == "encoded")
+    return encodedMatrix(format, rows, columns, tensor->bytes);
   std::vector<float> matrix = rowsOf(weight, tensor->bytes);
   if (!isFinite(matrix))
-    return emitError(linear.getLoc()) << "weight '" << weight.getName() << "' holds infinities or NaNs, which '"
-                                      << format.name << "' cannot express; use --fmt=float32";
-  EncodedMatrix encoded = format.encode(matrix, type.getDimSize(0), type.getDimSize(1));
+    return llvm::createStringError("weight '" + weight.getName() + "' holds infinities or NaNs, which '" + format.name +
+                                   "' cannot express; use --fmt=float32");
+  EncodedMatrix encoded = format.encode(matrix, rows, columns);
   c.quality[weight.getName().str()] = signalToNoise(format, matrix, encoded);
-  weight.setDataAttr(dataOf(&c.context, weight.getName(), encoded));
-  weight.setOrder("encoded");
+  return encoded;
+}
+
+static LogicalResult choose(Compilation &c, qnt::LinearOp linear, const Format &wanted) {
+  auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
+  // A weight that is encoded already keeps its codes, and the compute type that the file asks for.
+  bool isEncoded = weight.getOrder() == "encoded";
+  auto own = isEncoded ? findFormat(weight.getFormat()) : llvm::Expected<Format>(wanted);
+  if (!own)
+    return emitError(linear.getLoc()) << llvm::toString(own.takeError());
+  const Format &format = *own;
+  bool asksFor = isEncoded && c.options.act == "auto";
+  auto integer = usesIntegers(format, asksFor ? linear.getAct() : llvm::StringRef(c.options.act));
+  if (!integer)
+    return emitError(linear.getLoc()) << llvm::toString(integer.takeError());
+  if (!constantOf(weight.getResult()))
+    return emitError(linear.getLoc()) << "the data of weight '" << weight.getName() << "' is not there";
+  linear.setAct(*integer ? "int8" : "f32");
+  weight.setFormat(format.name);
   return success();
 }
 
-LogicalResult qcc::quantizeWeights(Compilation &c) {
+LogicalResult qcc::chooseFormats(Compilation &c) {
   auto format = findFormat(c.options.format);
   if (!format)
     return emitError(c.module->getLoc()) << llvm::toString(format.takeError());
@@ -126,7 +122,7 @@ LogicalResult qcc::quantizeWeights(Compilation &c) {
   SmallVector<qnt::LinearOp> linears;
   c.module->walk([&](qnt::LinearOp op) { linears.push_back(op); });
   for (qnt::LinearOp linear : linears)
-    if (failed(quantize(c, linear, isHead(linear.getY()) ? *headFormat : *format)))
+    if (failed(choose(c, linear, isHead(linear.getY()) ? *headFormat : *format)))
       return failure();
   return success();
 }

@@ -1,16 +1,18 @@
 // canonical -> quantized: every linear weight in its format, with a compute type.
 #pragma once
 
+#include "dialects/qnt/Qnt.h"
 #include "qcc/Format/Format.h"
 #include "qcc/Pipeline/Compilation.h"
 
 namespace qcc {
 
-/// Chooses a format and a compute type for every linear operation and rounds its weight. The signal-to-noise ratio of
-/// each goes into `compilation.quality`.
-mlir::LogicalResult quantizeWeights(Compilation &compilation);
+/// Chooses a format and a compute type for every linear operation. Weights keep their float32 elements: they are
+/// rounded, to nearest, one by one when they are packed, so that no more than one of them is in memory.
+mlir::LogicalResult chooseFormats(Compilation &compilation);
 
-/// The encoded matrix that a weight in the order "encoded" holds.
-EncodedMatrix encodedMatrix(const Format &format, int64_t rows, int64_t columns, llvm::ArrayRef<char> bytes);
+/// A weight's codes, scales and zeros: what an algorithm has put there, or its elements rounded. The signal-to-noise
+/// ratio of rounding goes into `compilation.quality`.
+llvm::Expected<EncodedMatrix> encodeWeight(Compilation &compilation, qnt::WeightOp weight, const Format &format);
 
 } // namespace qcc

@@ -29,6 +29,8 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   if (failed(checkOperators(*c.module)) || failed(inferShapes(*c.module)))
     return failure();
   removeIdentities(*c.module);
+  mergeEqual(*c.module);
+  foldBatchNormalization(*c.module);
   raiseNormalization(*c.module);
   raiseAttention(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
@@ -42,7 +44,7 @@ static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
-  return quantizeWeights(c);
+  return chooseFormats(c);
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }

@@ -290,7 +290,7 @@ bool Session::execute(Error &error) {
       },
       &call);
   scratch.clear();
-  if (!ended)
+  if (!ended && frame.error == 0)
     return error.set(failure.code, failure.message.empty() ? "no memory" : failure.message);
   if (frame.error != 0) {
     const std::vector<std::string> &nodes = model->manifest().nodes;

@@ -1,4 +1,5 @@
 #include "qcc/Target/Codegen.h"
+#include "MathExpansion.h"
 #include "lld/Common/Driver.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
@@ -12,6 +13,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/MC/TargetRegistry.h"
+#include "llvm/Pass.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -49,6 +51,7 @@ struct ApproximateMath : PassWrapper<ApproximateMath, OperationPass<ModuleOp>> {
   StringRef getDescription() const final { return "Expand f32 math functions into polynomials"; }
   void runOnOperation() final {
     RewritePatternSet patterns(&getContext());
+    populateMathExpansionPatterns(patterns);
     populateMathPolynomialApproximationPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
@@ -88,6 +91,20 @@ LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target
   pm.addPass(createReconcileUnrealizedCastsPass());
   return pm.run(module);
 }
+
+namespace {
+/// LLVM 22's pass that shortens EVEX encodings also folds a move from a mask register into the instruction that makes
+/// the mask, and loses the mask when an instruction that overwrites it reads it first (llvm/llvm-project#198220). All
+/// that goes without the pass are some bytes of code.
+struct CodegenPasses : llvm::legacy::PassManager {
+  void add(llvm::Pass *pass) override {
+    if (pass->getPassName().starts_with("Compressing EVEX"))
+      delete pass;
+    else
+      llvm::legacy::PassManager::add(pass);
+  }
+};
+} // namespace
 
 /// Links one object into a shared object that exports the program's descriptor. libm's functions stay undefined: the
 /// runtime brings them.
@@ -171,7 +188,7 @@ llvm::Error qcc::generateCode(ModuleOp module, const TargetFacts &facts, CodeKin
   }
   SmallVector<char, 0> object;
   llvm::raw_svector_ostream objectStream(object);
-  llvm::legacy::PassManager codegen;
+  CodegenPasses codegen;
   auto type = kind == CodeKind::Assembly ? llvm::CodeGenFileType::AssemblyFile : llvm::CodeGenFileType::ObjectFile;
   if (machine->addPassesToEmitFile(codegen, objectStream, nullptr, type))
     return llvm::createStringError("LLVM cannot write this kind of file for " + facts.triple);

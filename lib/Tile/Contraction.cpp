@@ -1,4 +1,5 @@
 #include "qcc/Tile/Contraction.h"
+#include "qcc/Target/FloatContraction.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -113,6 +114,8 @@ private:
 } // namespace
 
 void qcc::emitContraction(Lowering &lowering, StringRef name, const Contraction &c) {
+  if (c.accumulator.isF32())
+    return emitFloatContraction(lowering, name, c);
   Dimensions &dims = lowering.dims;
   SmallVector<Dim> space = c.batches;
   space.append({dims.ceilDiv(c.rows, rowTile), dims.ceilDiv(c.columns, columnTile)});

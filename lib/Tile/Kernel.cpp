@@ -64,6 +64,8 @@ Value Kernel::rem(Value x, Value y) { return b.createOrFold<arith::RemUIOp>(x, y
 Value Kernel::min(Value x, Value y) { return b.createOrFold<arith::MinSIOp>(x, y); }
 Value Kernel::max(Value x, Value y) { return b.createOrFold<arith::MaxSIOp>(x, y); }
 Value Kernel::less(Value x, Value y) { return b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::slt, x, y); }
+Value Kernel::equal(Value x, Value y) { return b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, x, y); }
+Value Kernel::both(Value x, Value y) { return b.createOrFold<arith::AndIOp>(x, y); }
 Value Kernel::select(Value condition, Value then, Value otherwise) {
   return b.createOrFold<arith::SelectOp>(condition, then, otherwise);
 }
@@ -76,8 +78,8 @@ void Kernel::loop(Value from, Value to, llvm::function_ref<void(Value)> body, in
 }
 
 SmallVector<Value> Kernel::loop(Value from, Value to, ValueRange init,
-                                llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body) {
-  auto op = scf::ForOp::create(b, from, to, constant(1), init);
+                                llvm::function_ref<SmallVector<Value>(Value, ValueRange)> body, int64_t step) {
+  auto op = scf::ForOp::create(b, from, to, constant(step), init);
   OpBuilder::InsertionGuard guard(b);
   b.setInsertionPointToStart(op.getBody());
   SmallVector<Value> next = body(op.getInductionVar(), op.getRegionIterArgs());
@@ -164,19 +166,16 @@ Value Kernel::load(Value tensor, const Index &index) {
     Node node(tensor.getDefiningOp<onnx::NodeOp>());
     return OperatorRegistry::get().find(node.op)->element(node, *this, index);
   }
-  if (element.getIntOrFloatBitWidth() < 8)
-    if (auto packed = constantOf(tensor)) { // ONNX packs them in the file; everywhere else an element has a byte
-      unsigned bits = element.getIntOrFloatBitWidth(), perByte = 8 / bits;
-      if (bits < 8 && bits > 1) {
-        Value number = index.linear(*this);
-        Value byte = loadAt(pointer(tensor), div(number, constant(perByte)), IntegerType::get(b.getContext(), 8));
-        Value shift = arith::TruncIOp::create(b, b.getI8Type(), mul(rem(number, constant(perByte)), constant(bits)));
-        return fromStorage(b,
-                           arith::AndIOp::create(b, arith::ShRUIOp::create(b, byte, shift),
-                                                 arith::ConstantOp::create(b, b.getI8IntegerAttr((1 << bits) - 1))),
-                           element);
-      }
-    }
+  if (isPackedConstant(tensor)) {
+    unsigned bits = element.getIntOrFloatBitWidth(), perByte = 8 / bits;
+    Value number = index.linear(*this);
+    Value byte = loadAt(pointer(tensor), div(number, constant(perByte)), IntegerType::get(b.getContext(), 8));
+    Value shift = arith::TruncIOp::create(b, b.getI8Type(), mul(rem(number, constant(perByte)), constant(bits)));
+    return fromStorage(b,
+                       arith::AndIOp::create(b, arith::ShRUIOp::create(b, byte, shift),
+                                             arith::ConstantOp::create(b, b.getI8IntegerAttr((1 << bits) - 1))),
+                       element);
+  }
   return loadAt(pointer(tensor), index.linear(*this), element);
 }
 
@@ -198,6 +197,14 @@ void Kernel::store(Value tensor, const Index &index, Value value) {
 
 void Kernel::store(Value tensor, ArrayRef<Value> coordinates, Value value) {
   store(tensor, Index(dimsOf(tensor.getType()), coordinates), value);
+}
+
+void Kernel::move(Value tensor, const Index &from, Value storage, Value to) {
+  Type element = cast<ShapedType>(tensor.getType()).getElementType();
+  if (lowering.isFused(tensor) || isPackedConstant(tensor))
+    return storeAt(storage, to, element, load(tensor, from));
+  Type raw = storageType(element);
+  storeAt(storage, to, raw, loadAt(pointer(tensor), from.linear(*this), raw));
 }
 
 Value Kernel::threadScratch(int64_t bytes) {

@@ -25,7 +25,7 @@ void Lowering::chooseFusion(Block &block) {
         below = std::max(below, it->second);
     Value result = node->getResult(0);
     depth[result] = below + 1;
-    if (!result.hasOneUse() || below + 1 > maxFusedDepth)
+    if (!result.hasOneUse() || below + 1 > maxFusedDepth || (definition->inPlace && !definition->inPlace(Node(node))))
       continue;
     OpOperand &use = *result.use_begin();
     auto user = dyn_cast<onnx::NodeOp>(use.getOwner());
@@ -152,6 +152,21 @@ Value Lowering::read(Value tensor, Value element) {
   return tile::ReadOp::create(host, loc, host.getI64Type(), storage(tensor), element, TypeAttr::get(type));
 }
 
+Value Lowering::read(Value storage, Type type, int64_t element) {
+  Value index = arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(element));
+  return tile::ReadOp::create(host, loc, host.getI64Type(), storage, index, TypeAttr::get(type));
+}
+
+void Lowering::require(Value condition) { tile::RequireOp::create(host, loc, condition, nodeNumber(loc)); }
+
+void Lowering::requireEqual(Dim a, Dim b) {
+  if (constantOf(dims.sub(a, b)) == 0)
+    return;
+  bool always = isa<func::FuncOp>(host.getInsertionBlock()->getParentOp());
+  if (always ? required.insert({a, b}).second : !required.contains({a, b}))
+    require(arith::CmpIOp::create(host, loc, arith::CmpIPredicate::eq, size(a), size(b)));
+}
+
 Value Lowering::allocate(Dim bytes) {
   Value count = size(bytes);
   AffineMapAttr known = dims.isRuntime(bytes) ? AffineMapAttr() : AffineMapAttr::get(dims.map({bytes}));
@@ -172,10 +187,9 @@ Value Lowering::storage(Value tensor) {
   }
   if (fused.contains(tensor)) { // somebody needs its address after all
     fused.erase(tensor);
-    Node node(tensor.getDefiningOp<onnx::NodeOp>());
-    const Operator *definition = OperatorRegistry::get().find(node.op);
-    forEachElement(tensor, node.type().lower(), isLinear(tensor, dimsOf(type)), definition->cost,
-                   [&](Kernel &k, const Index &index) { return definition->element(node, k, index); });
+    bool stored = succeeded(store(Node(tensor.getDefiningOp<onnx::NodeOp>())));
+    assert(stored && "an operator that is computed in place can always be stored");
+    (void)stored;
     return storages[tensor];
   }
   SmallVector<Dim> shape = dimsOf(type);
@@ -202,7 +216,7 @@ void Lowering::share(Value tensor, StringRef name, ArrayRef<Value> values) {
 }
 
 void Lowering::alias(Value tensor, Value of) {
-  if (outputs.contains(tensor)) // an output has storage of its own
+  if (outputs.contains(tensor) || isPackedConstant(of)) // an output has storage of its own, and is not packed
     copy(of, storage(tensor));
   else {
     Value shared = storage(of);
@@ -212,6 +226,18 @@ void Lowering::alias(Value tensor, Value of) {
   }
 }
 
+bool Lowering::mayAlias(Value tensor, Value of) const {
+  return !outputs.contains(tensor) && !isPackedConstant(of) && !capacities.contains(of) && !fused.contains(of);
+}
+
+void Lowering::alias(Value tensor, Value of, Dim first) {
+  Type element = storageType(cast<ShapedType>(tensor.getType()).getElementType());
+  Value base = storage(of);
+  if (constantOf(first) != 0)
+    base = LLVM::GEPOp::create(host, loc, base.getType(), element, base, ArrayRef<LLVM::GEPArg>{size(first)});
+  storages[tensor] = base;
+}
+
 Dim Lowering::storedLength(Value tensor, unsigned axis) const {
   if (auto it = capacities.find(tensor); it != capacities.end() && axis == it->second.axis)
     return it->second.length;
@@ -219,14 +245,13 @@ Dim Lowering::storedLength(Value tensor, unsigned axis) const {
 }
 
 void Lowering::copy(Value tensor, Value to) {
-  Type element = cast<ShapedType>(tensor.getType()).getElementType();
   SmallVector<Dim> shape = dimsOf(tensor.getType());
   Dim total = dims.product(shape);
   Kernel k(*this, "copy", loc);
   Value base = k.argument(to), count = k.dim(total);
   Value from = k.mul(k.lo(), k.constant(elementsPerUnit)),
         end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
-  k.loop(from, end, [&](Value i) { k.storeAt(base, i, element, k.load(tensor, Index(shape, i))); });
+  k.loop(from, end, [&](Value i) { k.move(tensor, Index(shape, i), base, i); });
   k.launch(dims.ceilDiv(total, elementsPerUnit), total);
 }
 
@@ -328,15 +353,22 @@ LogicalResult Lowering::lowerNode(onnx::NodeOp op) {
       Value operand = op->getOperand((*defines)[i + 1]);
       symbols[(*defines)[i]] = read(operand, element);
     }
+  if (auto equal = node.resolved("equal"))
+    for (size_t i = 0; i + 1 < equal->size(); i += 2)
+      requireEqual((*equal)[i], (*equal)[i + 1]);
   if (op->getNumResults() == 1 && (fused.contains(op->getResult(0)) || absorbed.contains(op->getResult(0))))
     return success();
-  if (definition->element) {
-    Value result = op->getResult(0);
-    forEachElement(result, node.type().lower(), isLinear(result, node.outputDims()), definition->cost,
-                   [&](Kernel &k, const Index &index) { return definition->element(node, k, index); });
-    return success();
-  }
-  return definition->lower(node, *this);
+  return store(node);
+}
+
+LogicalResult Lowering::store(const Node &node) {
+  const Operator *definition = OperatorRegistry::get().find(node.op);
+  if (definition->lower)
+    return definition->lower(node, *this);
+  Value result = node.output();
+  forEachElement(result, node.type().lower(), isLinear(result, node.outputDims()), definition->cost,
+                 [&](Kernel &k, const Index &index) { return definition->element(node, k, index); });
+  return success();
 }
 
 LogicalResult Lowering::block(Block &block) {

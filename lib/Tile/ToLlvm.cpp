@@ -262,13 +262,14 @@ private:
   enum Pending { Nothing = 0, Serial = 1, Parallel = 2 };
   void writeBarrier();
   void writeRange();
+  void writeRequire();
   void sync() { LLVM::CallOp::create(b, barrierFn, ValueRange{frame, thread, pending}); }
   void mark(Pending state) { store(c(state), pending); }
   Value convert(Operation *op);
 
   ModuleOp module;
   const TableLayout &table;
-  LLVM::LLVMFuncOp barrierFn, rangeFn;
+  LLVM::LLVMFuncOp barrierFn, rangeFn, requireFn;
   Value frame, thread, pending, scratch, dimsArray;
 };
 } // namespace
@@ -311,6 +312,24 @@ void RunWriter::writeRange() {
   LLVM::ReturnOp::create(b, lo);
 }
 
+/// void require(frame, thread, pending, condition, node): unless the condition holds, thread 0 notes the node and ends
+/// the run by asking for an impossible amount of memory; the others end at the barrier.
+void RunWriter::writeRequire() {
+  requireFn = function(module, "require", LLVM::LLVMVoidType::get(b.getContext()), {ptr, i64, ptr, b.getI1Type(), i64});
+  auto arg = [&](int i) -> Value { return requireFn.getArgument(i); };
+  Value failed = arith::XOrIOp::create(b, arg(3), arith::ConstantOp::create(b, b.getBoolAttr(true)));
+  when(failed, [&] {
+    when(is(arith::CmpIPredicate::eq, arg(1), c(0)), [&] {
+      Value error = at(arg(0), offsetof(qcc_frame, error)), before = load(i64, error);
+      store(pick(is(arith::CmpIPredicate::eq, before, c(0)), arg(4), before), error);
+      callThrough(arg(0), offsetof(qcc_frame, allocate), ptr, {arg(0), c(-1)});
+    });
+    store(c(Serial), arg(2));
+    LLVM::CallOp::create(b, barrierFn, ValueRange{arg(0), arg(1), arg(2)});
+  });
+  LLVM::ReturnOp::create(b, ValueRange{});
+}
+
 Value RunWriter::convert(Operation *op) {
   b.setInsertionPoint(op);
   b.setLoc(op->getLoc());
@@ -328,6 +347,11 @@ Value RunWriter::convert(Operation *op) {
     return at(frame, offsetof(qcc_frame, error));
   if (auto part = dyn_cast<tile::ThreadScratchOp>(op))
     return part.getOffset() ? at(scratch, c(part.getOffset())) : scratch;
+  if (auto require = dyn_cast<tile::RequireOp>(op)) {
+    LLVM::CallOp::create(b, requireFn,
+                         ValueRange{frame, thread, pending, require.getCondition(), c(require.getNode())});
+    return {};
+  }
   Value isFirst = is(arith::CmpIPredicate::eq, thread, c(0));
   if (auto output = dyn_cast<tile::OutputOp>(op)) {
     when(isFirst, [&] {
@@ -390,6 +414,8 @@ Value RunWriter::convert(Operation *op) {
 void RunWriter::write(func::FuncOp source) {
   writeBarrier();
   writeRange();
+  if (source.walk([](tile::RequireOp) { return WalkResult::interrupt(); }).wasInterrupted())
+    writeRequire();
   int64_t scratchBytes = 0, rank = 1;
   source.walk([&](Operation *op) {
     if (auto need = dyn_cast<tile::ThreadScratchOp>(op))

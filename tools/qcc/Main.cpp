@@ -4,7 +4,7 @@
 #include "dialects/tile/Tile.h"
 #include "mlir/Support/FileUtilities.h"
 #include "qcc/Format/Format.h"
-#include "qcc/Pipeline/Compilation.h"
+#include "qcc/Pipeline/Plan.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -37,6 +37,10 @@ static cl::opt<bool> keepSignature("keep-signature",
 static cl::list<std::string> files("add-file",
                                    cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
                                    cl::value_desc("NAME=FILE"), cl::cat(category));
+static cl::opt<std::string>
+    printPlanAs("print-plan",
+                cl::desc("Print what will be done, and build nothing: formats, kernels, instructions, bytes"),
+                cl::value_desc("json"), cl::ValueOptional, cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
@@ -118,6 +122,18 @@ int main(int argc, char **argv) {
   }
   Compilation compilation(context, options);
 
+  if (printPlanAs.getNumOccurrences()) {
+    bool isJson = printPlanAs == "json";
+    if (!isJson && !printPlanAs.empty())
+      return fail("--print-plan=" + printPlanAs + ": only json is known");
+    if (failed(runStages(compilation, "", "artifact")))
+      return exitUsage;
+    if (isJson)
+      llvm::outs() << llvm::formatv("{0:2}", planOf(compilation)) << "\n";
+    else
+      printPlan(llvm::outs(), compilation);
+    return 0;
+  }
   // Linking resets every option of the process: what is needed afterwards is copied here.
   const std::string emitted = emit, path = output;
   bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared"}, emitted);

@@ -17,6 +17,9 @@ struct InferState {
 /// The node whose results are to be given types; every operand has a ranked type.
 class Infer : public Node {
 public:
+  /// Elements of an integer tensor that are followed; shapes and index lists are far shorter.
+  static constexpr int64_t maxContents = 256;
+
   Infer(onnx::NodeOp op, InferState &state) : Node(op), state(state) {}
 
   Dimensions &dim() { return state.dims; }
@@ -26,22 +29,57 @@ public:
 
   /// The contents of operand `i`, which says a shape, an axis list or the like. They are kept in `resolved` under
   /// `name`; when they are not known before the program runs, each element becomes a runtime symbol that the program
-  /// reads from the operand. Fails when the number of elements is unknown.
-  mlir::FailureOr<llvm::SmallVector<Dim>> shapeOperand(unsigned i, llvm::StringRef name);
+  /// reads from the operand.
+  /// Fails when the number of elements is unknown; `length` is what it must be for a list of that length.
+  mlir::FailureOr<llvm::SmallVector<Dim>> shapeOperand(unsigned i, llvm::StringRef name,
+                                                       std::optional<int64_t> length = std::nullopt);
   /// The same where only constants will do (axes, for instance); reports otherwise.
   mlir::FailureOr<llvm::SmallVector<int64_t>> constantOperand(unsigned i, llvm::StringRef name);
   /// Keeps an expression for the lowering, which finds it by `Node::resolved(name)`.
   void resolve(llvm::StringRef name, llvm::ArrayRef<Dim> values);
 
+  /// A length that the node's lowering tells with `Lowering::define` while the program runs; kept in `resolved` under
+  /// "counts".
+  Dim counted(llvm::StringRef name);
+
+  /// The program checks when it runs that two lengths are equal, and ends with an error that names the node otherwise;
+  /// nothing where they are known to be.
+  void requireEqual(Dim a, Dim b);
+
   void result(unsigned i, llvm::ArrayRef<Dim> dims, mlir::Type element);
   /// Says what integer result `i`, of at most one dimension or one element, holds.
   void resultContents(unsigned i, llvm::ArrayRef<Dim> values);
-  /// ONNX's multidirectional broadcast of all the shapes given.
+  /// ONNX's multidirectional broadcast of all the shapes given, which are required to allow it.
   llvm::SmallVector<Dim> broadcast(llvm::ArrayRef<llvm::SmallVector<Dim>> shapes);
+
+  // A node may become other nodes, which are made in front of it and have their types at once.
+  /// A node with one result. `domain` is the default one.
+  mlir::FailureOr<mlir::Value> make(llvm::StringRef type, int64_t version, mlir::ValueRange inputs,
+                                    llvm::ArrayRef<mlir::NamedAttribute> attrs = {});
+  mlir::Value reshape(mlir::Value value, llvm::ArrayRef<Dim> dims);
+  /// A view of `value`: along its axis a, the element for index i stands at offset[a] + step[a] * i[from[a]], or at
+  /// offset[a] where from[a] is -1.
+  mlir::Value view(mlir::Value value, llvm::ArrayRef<Dim> dims, llvm::ArrayRef<int64_t> from,
+                   llvm::ArrayRef<Dim> offset, llvm::ArrayRef<Dim> step);
+  /// A slice of `value` along one axis.
+  mlir::Value slice(mlir::Value value, int64_t axis, Dim start, Dim length);
+  /// A tensor of integers whose contents are known; in front of the node, or behind it when they depend on it.
+  mlir::Value integers(llvm::ArrayRef<Dim> dims, llvm::ArrayRef<Dim> contents, mlir::Type element, bool behind = false);
+  mlir::NamedAttribute attribute(llvm::StringRef name, int64_t value) const;
+  mlir::NamedAttribute attribute(llvm::StringRef name, llvm::ArrayRef<int64_t> values) const;
+  mlir::NamedAttribute attribute(llvm::StringRef name, llvm::StringRef value) const;
+  /// `value`, behind the checks that were required of this node: for a node that is replaced.
+  mlir::Value checked(mlir::Value value);
+  /// Uses of result `i` become uses of `value`.
+  void replace(unsigned i, mlir::Value value);
+
   /// Infers a subgraph whose block arguments get `arguments` as types; the values it yields are returned.
   mlir::FailureOr<llvm::SmallVector<mlir::Value>> subgraph(mlir::Region &region, llvm::ArrayRef<mlir::Type> arguments);
 
 private:
+  onnx::NodeOp create(llvm::StringRef domain, llvm::StringRef type, int64_t version, mlir::ValueRange inputs,
+                      llvm::ArrayRef<mlir::NamedAttribute> attrs, mlir::Type result);
+
   InferState &state;
 };
 

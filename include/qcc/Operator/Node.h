@@ -21,6 +21,16 @@ struct ConstantTensor {
 /// The constant that a value is, when it is an `onnx.weight`; the stored bytes of a `qnt.weight`.
 std::optional<ConstantTensor> constantOf(mlir::Value value);
 
+/// Whether the value is a constant of 4- or 2-bit elements: ONNX packs them in the file; everywhere else an element has
+/// a byte.
+bool isPackedConstant(mlir::Value value);
+
+/// Whether nothing uses the operation's results or the lengths that running it tells.
+bool isUnused(mlir::Operation *op);
+
+/// Whether two runs of the node may give different results.
+bool isRandom(onnx::NodeOp node);
+
 /// Read access to one `onnx.node`. Operands and results count from 0; a missing optional operand is one for which `has`
 /// is false.
 class Node {

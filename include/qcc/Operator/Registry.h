@@ -10,7 +10,8 @@ class Kernel;
 class Lowering;
 class Index;
 
-/// An operator. `infer` is always there, and one of `element` and `lower`.
+/// An operator. `infer` is always there, and `element` or `lower`. One that has both is lowered by `lower` where its
+/// result is stored, and computed by `element` where its consumer computes it in place.
 struct Operator {
   std::string domain, type;
   /// The newest operator-set version of the domain whose meaning is implemented; a later version of a known operator
@@ -20,6 +21,8 @@ struct Operator {
   /// Computes one element of result 0: the value at `index`, as the compute type of its element (see `Numbers.h`). An
   /// operator with `element` needs no kernel of its own: its consumers compute it in place where that repeats no work.
   std::function<mlir::Value(const Node &, Kernel &, const Index &)> element;
+  /// Whether a consumer may compute the node in place; always when absent. False where that costs more than a load.
+  std::function<bool(const Node &)> inPlace;
   /// Whether the element at an index depends on the operands' elements at the same (broadcast) index alone.
   bool pointwise = false;
   /// Roughly how many scalar operations an element takes.

@@ -24,6 +24,8 @@ struct Contraction {
   /// Whether consecutive columns of the right operand are consecutive in memory and need no conversion; otherwise its
   /// tiles are copied to thread storage.
   bool rightIsContiguous = false;
+  /// Whether consecutive steps of depth of the left operand are consecutive in memory and need no conversion.
+  bool leftIsContiguous = false;
   /// Whether the copy walks `depth` innermost (the right operand is stored transposed).
   bool rightIsTransposed = false;
   std::function<mlir::Value(Kernel &, llvm::ArrayRef<mlir::Value> batch, mlir::Value row, mlir::Value k)> left;
@@ -32,8 +34,7 @@ struct Contraction {
       store;
 };
 
-/// Emits and launches a kernel that computes tiles of 32 rows by 128 columns, four rows by four steps of depth at a
-/// time over contiguous columns.
+/// Emits and launches a kernel that computes the contraction in tiles.
 void emitContraction(Lowering &lowering, llvm::StringRef name, const Contraction &contraction);
 
 } // namespace qcc

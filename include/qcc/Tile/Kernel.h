@@ -52,11 +52,13 @@ public:
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value sub(mlir::Value a, mlir::Value b);
   mlir::Value mul(mlir::Value a, mlir::Value b);
-  mlir::Value div(mlir::Value a, mlir::Value b);  // of non-negative numbers
-  mlir::Value rem(mlir::Value a, mlir::Value b);  // of non-negative numbers
-  mlir::Value min(mlir::Value a, mlir::Value b);  // signed
-  mlir::Value max(mlir::Value a, mlir::Value b);  // signed
-  mlir::Value less(mlir::Value a, mlir::Value b); // signed, i1
+  mlir::Value div(mlir::Value a, mlir::Value b);   // of non-negative numbers
+  mlir::Value rem(mlir::Value a, mlir::Value b);   // of non-negative numbers
+  mlir::Value min(mlir::Value a, mlir::Value b);   // signed
+  mlir::Value max(mlir::Value a, mlir::Value b);   // signed
+  mlir::Value less(mlir::Value a, mlir::Value b);  // signed, i1
+  mlir::Value equal(mlir::Value a, mlir::Value b); // i1
+  mlir::Value both(mlir::Value a, mlir::Value b);  // of i1
   mlir::Value select(mlir::Value condition, mlir::Value then, mlir::Value otherwise);
 
   // Control.
@@ -65,7 +67,7 @@ public:
   /// The same with carried values; returns the last ones.
   llvm::SmallVector<mlir::Value>
   loop(mlir::Value from, mlir::Value to, mlir::ValueRange init,
-       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body);
+       llvm::function_ref<llvm::SmallVector<mlir::Value>(mlir::Value, mlir::ValueRange)> body, int64_t step = 1);
   /// A loop nest over all of `dims`.
   void nest(llvm::ArrayRef<Dim> dims, llvm::function_ref<void(llvm::ArrayRef<mlir::Value>)> body);
   /// condition ? then() : otherwise(), evaluating one of them.
@@ -90,6 +92,8 @@ public:
   /// Access to raw storage: element `index` of an array of `element` at `base`.
   mlir::Value loadAt(mlir::Value base, mlir::Value index, mlir::Type element);
   void storeAt(mlir::Value base, mlir::Value index, mlir::Type element, mlir::Value value);
+  /// storage[to] = tensor[from], in the storage type: nothing is converted unless the tensor is computed in place.
+  void move(mlir::Value tensor, const Index &from, mlir::Value storage, mlir::Value to);
   /// `bytes` bytes of the executing thread's own storage; each call gives another part of it.
   mlir::Value threadScratch(int64_t bytes);
 

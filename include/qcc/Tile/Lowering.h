@@ -37,12 +37,22 @@ public:
   void define(Dim symbol, mlir::Value value);
   /// Reads an integer of a tensor on the host, after everything that writes it.
   mlir::Value read(mlir::Value tensor, mlir::Value element);
+  mlir::Value read(mlir::Value storage, mlir::Type type, int64_t element);
+
+  /// Ends the run with an error that names the node unless the host's condition holds. Later launches may rely on it.
+  void require(mlir::Value condition);
+  /// The same for two lengths being equal; nothing where they are known to be.
+  void requireEqual(Dim a, Dim b);
 
   /// The storage of a tensor: made by the lowering of its producer, a weight, an input, or allocated now for a result
   /// that is about to be computed.
   mlir::Value storage(mlir::Value tensor);
   /// Makes `tensor` share the storage of `of` (a reshape).
   void alias(mlir::Value tensor, mlir::Value of);
+  /// Whether `tensor` can be a part of the storage of `of`; `alias` then makes it the part that begins at element
+  /// `first`.
+  bool mayAlias(mlir::Value tensor, mlir::Value of) const;
+  void alias(mlir::Value tensor, mlir::Value of, Dim first);
   /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.
   Dim storedLength(mlir::Value tensor, unsigned axis) const;
   /// What an earlier lowering in this block made of `tensor` under a name (activations in a kernel's order), for others
@@ -88,6 +98,8 @@ private:
   void chooseFusion(mlir::Block &block);
   void chooseEpilogues(mlir::Block &block);
   mlir::LogicalResult lowerNode(onnx::NodeOp node);
+  /// Computes the node's results into storage.
+  mlir::LogicalResult store(const Node &node);
   mlir::Value expand(Dim dim);
 
   mlir::ModuleOp source;
@@ -102,6 +114,7 @@ private:
   llvm::DenseMap<mlir::Value, llvm::StringMap<std::pair<mlir::Block *, llvm::SmallVector<mlir::Value>>>> sharedValues;
   llvm::DenseSet<mlir::Value> absorbed;            // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
+  llvm::DenseSet<std::pair<Dim, Dim>> required;    // lengths found equal wherever the host goes on
   llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
   llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body
   llvm::StringMap<unsigned> kernelNames;

@@ -109,15 +109,8 @@ static StoredRows allRows(const Node &node, Lowering &lowering, const Lengths &l
     if (lowering.isState(e.past))
       lowering.alias(node.output(present), e.past);
   }
-  if (node.hasOutput(present)) {
-    e.present = StoredRows::of(lowering, node.output(present), l.keyHeads, size);
-  } else {
-    e.present.element = node.element(i);
-    e.present.storage =
-        lowering.allocate(d.product({l.batch, l.keyHeads, l.keys, size, d.constant(storageBytes(e.present.element))}));
-    e.present.offset = d.constant(0), e.present.position = size;
-    e.present.head = d.mul(l.keys, size), e.present.batch = d.mul(l.keyHeads, e.present.head);
-  }
+  e.present = node.hasOutput(present) ? StoredRows::of(lowering, node.output(present), l.keyHeads, size)
+                                      : StoredRows::make(lowering, node.element(i), l.batch, l.keyHeads, l.keys, size);
   emitExtension(lowering, e);
   return e.present;
 }
@@ -145,22 +138,11 @@ static LogicalResult lowerAttention(const Node &node, Lowering &lowering) {
                     {node.dims(i)[node.rank(i) == 4 ? 2 : 1], l.added}});
   a.equal.push_back({sizeOf(node, d, key, l.keyHeads), l.size});
   a.equal.push_back({d.mul(d.floorDiv(l.heads, l.keyHeads), l.keyHeads), l.heads});
-  double scale = 0;
   if (node.hasAttr("scale"))
-    scale = node.floatAttr("scale", 1);
-  else if (auto size = constantOf(l.size))
-    scale = 1 / std::sqrt(double(*size));
-  a.scale = scale ? scale : 1;
-  bool scaleBySize = scale == 0 && !node.hasAttr("scale");
-  if (node.hasAttr("scale") && scale == 0)
-    a.scale = 0;
+    a.scale = node.floatAttr("scale", 1);
   a.softcap = node.floatAttr("softcap", 0);
   a.query = [&](Kernel &k, Value b, Value h, Value row, Value i) {
-    Value element = loadHead(k, node.input(query), l.size, b, h, row, i);
-    if (!scaleBySize)
-      return element;
-    Value size = arith::SIToFPOp::create(k.b, c, k.dim(l.size));
-    return Value(arith::DivFOp::create(k.b, element, math::SqrtOp::create(k.b, size)));
+    return loadHead(k, node.input(query), l.size, b, h, row, i);
   };
   if (node.intAttr("is_causal", 0))
     a.after = 0;

@@ -4,5 +4,8 @@
 
 void qcc::registerAttention(OperatorRegistry &registry) {
   registerAppend(registry);
+  registerGroupQuery(registry);
+  registerMultiHead(registry);
   registerOnnxAttention(registry);
+  registerRotary(registry);
 }

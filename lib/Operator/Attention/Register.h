@@ -6,6 +6,9 @@ namespace qcc {
 class OperatorRegistry;
 
 void registerAppend(OperatorRegistry &);
+void registerGroupQuery(OperatorRegistry &);
+void registerMultiHead(OperatorRegistry &);
 void registerOnnxAttention(OperatorRegistry &);
+void registerRotary(OperatorRegistry &);
 
 } // namespace qcc

@@ -12,22 +12,32 @@ static constexpr int64_t maxScratch = 1 << 16;
 static constexpr int64_t chunkKeys = 1024; // keys of a unit where keys are split
 static constexpr int64_t enoughUnits = 16; // units from which keys are not split: several for each of a few threads
 
-StoredRows StoredRows::of(Lowering &lowering, Value tensor, Dim heads, Dim size) {
+StoredRows StoredRows::of(Lowering &lowering, Value tensor, Dim heads, Dim size, int64_t half) {
   Dimensions &d = lowering.dims;
   SmallVector<Dim> dims = dimsOf(tensor.getType());
   StoredRows rows;
   rows.storage = lowering.storage(tensor);
   rows.element = cast<ShapedType>(tensor.getType()).getElementType();
-  rows.offset = d.constant(0);
-  if (dims.size() == 4) {
-    rows.position = size;
-    rows.head = d.mul(lowering.storedLength(tensor, 2), size);
-    rows.batch = d.mul(heads, rows.head);
-  } else {
+  if (dims.size() == 3) {
     rows.head = size;
     rows.position = d.mul(heads, size);
     rows.batch = d.mul(dims[1], rows.position);
+  } else {
+    rows.position = size;
+    rows.head = d.mul(lowering.storedLength(tensor, dims.size() - 2), size);
+    rows.batch = d.mul(heads, rows.head);
   }
+  rows.offset = half ? d.mul(dims[1], rows.batch) : d.constant(0);
+  return rows;
+}
+
+StoredRows StoredRows::make(Lowering &lowering, Type element, Dim batch, Dim heads, Dim positions, Dim size) {
+  Dimensions &d = lowering.dims;
+  StoredRows rows;
+  rows.storage = lowering.allocate(d.product({batch, heads, positions, size, d.constant(storageBytes(element))}));
+  rows.element = element;
+  rows.offset = d.constant(0), rows.position = size;
+  rows.head = d.mul(positions, size), rows.batch = d.mul(heads, rows.head);
   return rows;
 }
 
@@ -66,6 +76,15 @@ static Value reciprocalOrZero(Kernel &k, Value total, Type type) {
   Value zero = numberConstant(k.b, type, 0);
   Value empty = arith::CmpFOp::create(k.b, arith::CmpFPredicate::OEQ, total, zero);
   return k.select(empty, zero, divide(k, numberConstant(k.b, type, 1), total));
+}
+
+static Value scaleOf(Kernel &k, const StreamedAttention &a, Type type) {
+  if (a.scale)
+    return numberConstant(k.b, type, *a.scale);
+  if (auto size = constantOf(a.size))
+    return numberConstant(k.b, type, 1 / std::sqrt(double(*size)));
+  Value size = arith::SIToFPOp::create(k.b, type, k.dim(a.size));
+  return divide(k, numberConstant(k.b, type, 1), math::SqrtOp::create(k.b, size));
 }
 
 namespace {
@@ -222,7 +241,7 @@ void Writer::unit(Value chunk) {
 }
 
 void Writer::loadQueries() {
-  Value scale = number(a.scale);
+  Value scale = scaleOf(k, a, c);
   k.loop(k.constant(0), lanes, [&](Value lane) {
     Value base = k.mul(lane, k.dim(a.size)), row = rowOf(lane), head = headOf(lane);
     k.loop(k.constant(0), k.dim(a.size),
@@ -472,7 +491,7 @@ void qcc::emitScores(Lowering &lowering, const StreamedAttention &a, ScoreMode m
         Value key = castNumber(k.b, k.loadAt(keyData, k.add(base, i), a.key.element), computeType(a.key.element), c);
         return SmallVector<Value>{addFreely(k, sum[0], multiply(k, a.query(k, b, head, row, i), key))};
       })[0];
-      score = multiply(k, score, numberConstant(k.b, c, a.scale));
+      score = multiply(k, score, scaleOf(k, a, c));
       if (mode == ScoreMode::Product)
         return score;
       score = capped(k, a, score, c);
@@ -544,7 +563,7 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
     k.b.setInsertionPointToStart(known.thenBlock());
     k.loop(zero, size, [&](Value i) {
       Value from = k.linearize({b, h, row, i}, dims);
-      if (e.pair > 0)
+      if (e.half)
         from = k.add(from, k.dim(d.product(dims)));
       k.storeAt(to, k.add(place, i), element, k.loadAt(k.pointer(e.past), from, element));
     });

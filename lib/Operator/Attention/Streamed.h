@@ -12,9 +12,11 @@ struct StoredRows {
   mlir::Type element;
   Dim offset, batch, head, position;
 
-  /// The rows of a tensor (batch, heads, positions, size) or (batch, positions, heads * size); of a state, where it is
-  /// stored.
-  static StoredRows of(Lowering &lowering, mlir::Value tensor, Dim heads, Dim size);
+  /// The rows of a tensor (batch, heads, positions, size) or (batch, positions, heads * size), or of one half of a pair
+  /// (2, batch, heads, positions, size); of a state, where it is stored.
+  static StoredRows of(Lowering &lowering, mlir::Value tensor, Dim heads, Dim size, int64_t half = 0);
+  /// New storage for as many rows.
+  static StoredRows make(Lowering &lowering, mlir::Type element, Dim batch, Dim heads, Dim positions, Dim size);
   /// The number of the first element of a row.
   mlir::Value start(Kernel &k, mlir::Value batch, mlir::Value head, mlir::Value position) const;
 };
@@ -24,12 +26,12 @@ struct StoredRows {
 ///
 /// A row that may see no key gives zeros.
 struct StreamedAttention {
-  Dim batch, heads, keyHeads; // heads is a multiple of keyHeads
-  Dim rows, keys;             // of a head
-  Dim size, valueSize;        // elements of a query or key, and of a value or result
-  mlir::Type element;         // of the queries
-  double scale = 1;
-  double softcap = 0; // none when 0
+  Dim batch, heads, keyHeads;  // heads is a multiple of keyHeads
+  Dim rows, keys;              // of a head
+  Dim size, valueSize;         // elements of a query or key, and of a value or result
+  mlir::Type element;          // of the queries
+  std::optional<double> scale; // 1 / sqrt(size) when not said
+  double softcap = 0;          // none when 0
   StoredRows key, value;
 
   /// An element of a query, as a compute value of `element`.
@@ -67,7 +69,7 @@ void emitScores(Lowering &lowering, const StreamedAttention &attention, ScoreMod
 /// New positions of keys or values behind those of the past.
 struct Extension {
   mlir::Value past;   // (batch, heads, positions, size), or a pair of such; null when there is none
-  int64_t pair = -1;  // which of the pair; -1 when it is none
+  int64_t half = 0;   // which of the pair
   StoredRows present; // where all positions are to stand: the past itself when it is a state
   Dim batch, heads, size;
   Dim before, added, after; // positions of the past, new ones, and those of the present

@@ -83,6 +83,7 @@ static LogicalResult lowerMatMul(const Node &node, Lowering &lowering) {
   c.batches = batches;
   c.accumulator = accumulator;
   c.rightIsTransposed = p.right.column != int64_t(p.right.dims.size()) - 1;
+  c.leftIsContiguous = p.left.column == int64_t(p.left.dims.size()) - 1;
   c.rightIsContiguous = !c.rightIsTransposed && hasColumn && storageType(element) == computeType(element);
   c.left = [&](Kernel &k, ArrayRef<Value> batch, Value row, Value step) {
     if (flat)
@@ -136,6 +137,7 @@ static LogicalResult lowerGemm(const Node &node, Lowering &lowering) {
   c.rows = result[0], c.columns = result[1], c.depth = p.left.columns(d);
   c.accumulator = accumulator;
   c.rightIsTransposed = p.right.column == 0;
+  c.leftIsContiguous = p.left.column == 1;
   c.rightIsContiguous = !c.rightIsTransposed && storageType(element) == computeType(element);
   c.left = [&](Kernel &k, ArrayRef<Value>, Value row, Value step) {
     return p.left.load(k, Index({}, ValueRange()), row, step);

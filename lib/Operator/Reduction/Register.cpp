@@ -1,4 +1,10 @@
+#include "Register.h"
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerReduction(OperatorRegistry &registry) {}
+void qcc::registerReduction(OperatorRegistry &registry) {
+  registerReduce(registry);
+  registerScan(registry);
+  registerSoftmax(registry);
+  registerTopK(registry);
+}

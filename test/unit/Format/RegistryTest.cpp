@@ -63,8 +63,10 @@ TEST(Names, wrongSuffixes) {
   EXPECT_EQ(errorOf("fp8-b7x128"), "format 'fp8-b7x128': a block has 16, 32, 64, 128 or 256 rows and columns");
   EXPECT_EQ(errorOf("mxfp4-g16"), "format 'mxfp4-g16': 'mxfp4' takes no suffix '-g16'");
   EXPECT_EQ(errorOf("fp8-asym"), "format 'fp8-asym': 'fp8' takes no suffix '-asym'");
-  EXPECT_EQ(errorOf("int4-asym-g32"), "format 'int4-asym-g32': at most a block and then '-asym' may follow 'int4'");
-  EXPECT_EQ(errorOf("int4-g32-g64"), "format 'int4-g32-g64': at most a block and then '-asym' may follow 'int4'");
+  EXPECT_EQ(errorOf("int4-asym-g32"),
+            "format 'int4-asym-g32': 'int4' is followed by a block, '-f32' and '-asym', in this order");
+  EXPECT_EQ(errorOf("int4-g32-g64"),
+            "format 'int4-g32-g64': 'int4' is followed by a block, '-f32' and '-asym', in this order");
   EXPECT_EQ(errorOf("int4-"), "format 'int4-': 'int4' takes no suffix '-'");
 }
 

@@ -1,0 +1,13 @@
+// The operator families of this folder, one source file each.
+#pragma once
+
+namespace qcc {
+
+class OperatorRegistry;
+
+void registerReduce(OperatorRegistry &);
+void registerScan(OperatorRegistry &);
+void registerSoftmax(OperatorRegistry &);
+void registerTopK(OperatorRegistry &);
+
+} // namespace qcc
