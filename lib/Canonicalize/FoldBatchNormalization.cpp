@@ -39,8 +39,8 @@ struct Affine {
   Affine(ConstantMath &m, const Node &norm) {
     Value variance = norm.input(4);
     Value epsilon = m.scalar(norm.element(4), norm.floatAttr("epsilon", 1e-5));
-    Value deviation = m.node("Sqrt", 13, {m.binary("Add", variance, epsilon)},
-                             cast<RankedTensorType>(variance.getType()).getShape());
+    Value deviation =
+        m.node("Sqrt", 13, {m.binary("Add", variance, epsilon)}, cast<RankedTensorType>(variance.getType()).getShape());
     scale = m.binary("Div", norm.input(1), deviation);
     shift = m.binary("Sub", norm.input(2), m.binary("Mul", norm.input(3), scale));
   }
@@ -108,8 +108,8 @@ static void fold(onnx::NodeOp normOp) {
   OpBuilder b(op);
   ConstantMath m{b, normOp->getLoc()};
   Affine affine(m, norm);
-  Value weights = isGemm ? scaleMatrix(m, before, affine.scale, channels)
-                         : scaleKernel(m, before, affine.scale, channels);
+  Value weights =
+      isGemm ? scaleMatrix(m, before, affine.scale, channels) : scaleKernel(m, before, affine.scale, channels);
   Value bias = affine.shift;
   SmallVector<NamedAttribute> attrs(op.getAttrs().getValue());
   if (biasType) {
@@ -119,10 +119,10 @@ static void fold(onnx::NodeOp normOp) {
     bias = m.binary("Add", bias, m.binary("Mul", affine.scale, own));
     llvm::erase_if(attrs, [](NamedAttribute attr) { return attr.getName() == "beta"; });
   }
-  auto folded = onnx::NodeOp::create(b, normOp->getLoc(), TypeRange{normOp->getResult(0).getType()},
-                                     op.getOpTypeAttr(), op.getDomainAttr(), op.getVersionAttr(),
-                                     b.getDictionaryAttr(attrs), op.getResolvedAttr(), op.getDefinesAttr(),
-                                     ValueRange{before.input(0), weights, bias}, 0);
+  auto folded =
+      onnx::NodeOp::create(b, normOp->getLoc(), TypeRange{normOp->getResult(0).getType()}, op.getOpTypeAttr(),
+                           op.getDomainAttr(), op.getVersionAttr(), b.getDictionaryAttr(attrs), op.getResolvedAttr(),
+                           op.getDefinesAttr(), ValueRange{before.input(0), weights, bias}, 0);
   normOp->getResult(0).replaceAllUsesWith(folded->getResult(0));
 }
 

@@ -33,9 +33,8 @@ static LogicalResult emitGlobalPool(const Node &node, Lowering &lowering, Fold f
   Kernel k(lowering, node.type().lower(), lowering.loc);
   k.loop(k.lo(), k.hi(), [&](Value image) {
     Value length = k.dim(size), start = k.mul(image, length);
-    Value folded = foldRow(k, fold, type, size, [&](Value i) {
-      return term(k, k.load(node.input(0), Index(input, k.add(start, i))));
-    });
+    Value folded = foldRow(k, fold, type, size,
+                           [&](Value i) { return term(k, k.load(node.input(0), Index(input, k.add(start, i)))); });
     k.store(node.output(), Index(result, image), castNumber(k.b, finish(k, folded, length), wide, type));
   });
   k.launch(images, dims.product(input));

@@ -49,9 +49,7 @@ static std::pair<Value, Value> emitBatchStatistics(const Node &node, Lowering &l
     auto average = [&](llvm::function_ref<Value(Value)> term) -> Value {
       Value sum = k.loop(k.constant(0), k.dim(x[0]), numberConstant(k.b, wide, 0), [&](Value n, ValueRange sums) {
         Value start = k.mul(k.add(k.mul(n, k.dim(channels)), channel), k.dim(spatial));
-        auto element = [&](Value i) {
-          return term(k.load(node.input(0), Index(node.dims(0), k.add(start, i))));
-        };
+        auto element = [&](Value i) { return term(k.load(node.input(0), Index(node.dims(0), k.add(start, i)))); };
         return SmallVector<Value>{foldRow(k, Fold::Sum, type, spatial, element, sums[0])};
       })[0];
       Value count = k.dim(dims.mul(x[0], spatial));
@@ -86,9 +84,7 @@ static LogicalResult lowerBatchNorm(const Node &node, Lowering &lowering) {
   double epsilon = node.floatAttr("epsilon", 1e-5);
   lowering.forEachElement(node.output(), "batchnormalization", false, 4, [&](Kernel &k, const Index &index) {
     Value channel = x.size() == 1 ? k.constant(0) : index.coords(k)[1];
-    auto parameter = [&](unsigned i) {
-      return castNumber(k.b, k.load(node.input(i), channel), node.element(i), type);
-    };
+    auto parameter = [&](unsigned i) { return castNumber(k.b, k.load(node.input(i), channel), node.element(i), type); };
     Value mean = batch.first ? k.loadAt(k.argument(batch.first), channel, type) : parameter(3);
     Value variance = batch.second ? k.loadAt(k.argument(batch.second), channel, type) : parameter(4);
     Value factor = multiply(k, parameter(1), inverseDeviation(k, variance, epsilon));

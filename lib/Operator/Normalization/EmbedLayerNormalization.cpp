@@ -8,8 +8,8 @@ using namespace mlir;
 using namespace qcc;
 
 // Operands and results.
-static constexpr unsigned inputIds = 0, segmentIds = 1, words = 2, positions = 3, segments = 4, factors = 5, offsets = 6,
-                          mask = 7, positionIds = 8;
+static constexpr unsigned inputIds = 0, segmentIds = 1, words = 2, positions = 3, segments = 4, factors = 5,
+                          offsets = 6, mask = 7, positionIds = 8;
 static constexpr unsigned maskIndex = 1, embeddingSum = 2;
 
 static LogicalResult inferEmbed(Infer &infer) {

@@ -10,9 +10,9 @@ namespace {
 /// The parts of a node of these operators.
 struct LayerNorm {
   bool hasMean;
-  unsigned scale, bias;             // operands; as many as there are when absent
-  unsigned mean, inverse;           // results
-  unsigned skip, skipBias, sum;     // of the forms that add first: operands and a result
+  unsigned scale, bias;         // operands; as many as there are when absent
+  unsigned mean, inverse;       // results
+  unsigned skip, skipBias, sum; // of the forms that add first: operands and a result
   bool adds;
 
   explicit LayerNorm(const Node &node) {

@@ -43,8 +43,8 @@ static LogicalResult lowerLrn(const Node &node, Lowering &lowering) {
     Value channels = k.dim(x[1]), channel = k.rem(image, channels), length = k.dim(spatial);
     auto load = [&](Value i, Value at) { return k.load(node.input(0), Index(x, k.add(k.mul(i, length), at))); };
     Value from = k.sub(image, k.min(channel, k.constant(below)));
-    Value to = k.add(k.add(image, k.min(k.sub(k.sub(channels, k.constant(1)), channel), k.constant(above))),
-                     k.constant(1));
+    Value to =
+        k.add(k.add(image, k.min(k.sub(k.sub(channels, k.constant(1)), channel), k.constant(above))), k.constant(1));
     k.loop(k.constant(0), length, [&](Value at) {
       Value squares = k.loop(from, to, numberConstant(k.b, type, 0), [&](Value i, ValueRange sum) {
         Value value = load(i, at);
@@ -70,6 +70,19 @@ static LogicalResult inferLpNormalization(Infer &infer) {
   infer.result(0, infer.dims(0), infer.element(0));
   return success();
 }
+
+namespace {
+/// The elements along one axis: `length` of them for each position before and after it.
+struct Line {
+  Dim outer, length, inner;
+  Line(Dimensions &dims, ArrayRef<Dim> shape, int64_t axis)
+      : outer(dims.product(shape.take_front(axis))), length(shape[axis]),
+        inner(dims.product(shape.drop_front(axis + 1))) {}
+  Value number(Kernel &k, Value outerAt, Value at, Value innerAt) const {
+    return k.add(k.mul(k.add(k.mul(outerAt, k.dim(length)), at), k.dim(inner)), innerAt);
+  }
+};
+} // namespace
 
 static LogicalResult lowerLpNormalization(const Node &node, Lowering &lowering) {
   Dimensions &dims = lowering.dims;
