@@ -14,6 +14,7 @@ enum Suffixes : unsigned {
   Groups = 1, // -gN: a scale for N elements of a row
   Tiles = 2,  // -tensor and -bRxC: a scale for the matrix, or for R rows of C elements
   Zeros = 4,  // -asym: a zero with each scale
+  Wide = 8,   // -f32, after -gN: float32 scales, as in many ONNX models
 };
 
 struct Family {
@@ -31,11 +32,11 @@ constexpr Family families[] = {
     {"float32", "float32", "", "none", "", 0, Fixed, "as in the model"},
     {"float16", "float16", "", "none", "", 0, Fixed, "IEEE half precision"},
     {"bfloat16", "bfloat16", "", "none", "", 0, Fixed, "the upper half of float32"},
-    {"int8", "int8", "uint8", "float32", "float16", 0, Groups | Tiles | Zeros, "8-bit integers within +-127"},
-    {"int4", "int4", "uint4", "float32", "float16", 0, Groups | Zeros,
+    {"int8", "int8", "uint8", "float32", "float16", 0, Groups | Tiles | Zeros | Wide, "8-bit integers within +-127"},
+    {"int4", "int4", "uint4", "float32", "float16", 0, Groups | Zeros | Wide,
      "4-bit integers within +-7; with a zero, 0 to 15"},
-    {"fp8", "e4m3", "", "float32", "float16", 0, Groups | Tiles, "8-bit floats of 3 mantissa bits"},
-    {"fp8-e5m2", "e5m2", "", "float32", "float16", 0, Groups | Tiles, "8-bit floats of 2 mantissa bits"},
+    {"fp8", "e4m3", "", "float32", "float32", 0, Groups | Tiles, "8-bit floats of 3 mantissa bits"},
+    {"fp8-e5m2", "e5m2", "", "float32", "float32", 0, Groups | Tiles, "8-bit floats of 2 mantissa bits"},
     {"nf4", "nf4", "", "float32", "float32", 64, Groups, "16 quantiles of the normal distribution (QLoRA)"},
     {"mxint8", "int8-64ths", "", "e8m0", "", 32, Fixed, "OCP MXINT8: 64ths and a power of two"},
     {"mxfp8", "e4m3", "", "e8m0", "", 32, Fixed, "OCP MXFP8: 8-bit floats and a power of two"},
@@ -59,6 +60,10 @@ llvm::Error applySuffix(Format &format, const Family &family, StringRef suffix) 
   if (suffix == "asym" && family.suffixes & Zeros) {
     format.hasZero = true;
     format.element = findElementCodec(family.unsignedElement);
+    return llvm::Error::success();
+  }
+  if (suffix == "f32" && family.suffixes & Wide) {
+    format.scale = findScaleCodec("float32");
     return llvm::Error::success();
   }
   if (suffix == "tensor" && family.suffixes & Tiles) {
@@ -138,8 +143,11 @@ llvm::Expected<Format> qcc::findFormat(StringRef name) {
   format.block = family->block;
   llvm::SmallVector<StringRef, 2> suffixes;
   name.drop_front(family->name.size()).split(suffixes, '-');
-  if (suffixes.size() > 3 || (suffixes.size() == 3 && (suffixes[1] == "asym" || suffixes[2] != "asym")))
-    return refuse("'" + name + "': at most a block and then '-asym' may follow '" + family->name + "'");
+  // A block, then the width of its scales, then the zero: each at most once.
+  auto place = [](StringRef suffix) { return suffix == "asym" ? 2 : suffix == "f32" ? 1 : 0; };
+  for (size_t i = 1; i < suffixes.size(); ++i)
+    if (i > 1 ? place(suffixes[i]) <= place(suffixes[i - 1]) : place(suffixes[i]) == 1)
+      return refuse("'" + name + "': '" + family->name + "' is followed by a block, '-f32' and '-asym', in this order");
   for (StringRef suffix : llvm::drop_begin(suffixes))
     if (llvm::Error error = applySuffix(format, *family, suffix))
       return std::move(error);

@@ -28,6 +28,7 @@ PackedLayout PackedLayout::of(const Format &format, int64_t rows, int64_t column
   layout.hasRowScales = !format.isPlain() && (wholeRows || format.scale->tensorScaleFor() != 0);
   if (auto view = format.element->integerView(); view && isTwosComplement(view->table))
     layout.bias = 8;
+  layout.movesToSigned = layout.hasZero && layout.codeBits == 8;
   return layout;
 }
 
@@ -78,7 +79,8 @@ void qcc::packTiles(const PackedLayout &layout, const Format &format, const Enco
       }
     if (layout.hasZero)
       for (int64_t r = 0; r < tileRows && firstRow + r < layout.rows; ++r)
-        to[tileRows * layout.scaleBytes + r] = matrix.zeros[(firstRow + r) * columnBlocks + block];
+        to[tileRows * layout.scaleBytes + r] =
+            matrix.zeros[(firstRow + r) * columnBlocks + block] ^ (layout.movesToSigned ? 0x80 : 0);
   };
   auto codes = [&](int64_t firstRow, int64_t from, int64_t columns, uint8_t *to) {
     for (int64_t r = 0; r < tileRows && firstRow + r < layout.rows; ++r) {
@@ -92,6 +94,9 @@ void qcc::packTiles(const PackedLayout &layout, const Format &format, const Enco
       else // a chunk's lane is four bytes of the row as they are
         for (int64_t c = 0, step = layout.chunkColumns(), bytes = bits / 8; c < columns; c += step)
           std::memcpy(lane + c / step * 64, row + (from + c) * bytes, std::min(step, columns - c) * bytes);
+      if (layout.movesToSigned)
+        for (int64_t c = 0; c < columns; ++c)
+          lane[c / 4 * 64 + c % 4] ^= 0x80;
     }
   };
   for (int64_t tile = first; tile < first + count; ++tile, out += layout.tileBytes())

@@ -89,9 +89,16 @@ llvm::Expected<EncodedMatrix> qcc::encodeWeight(Compilation &c, qnt::WeightOp we
   return encoded;
 }
 
-static LogicalResult choose(Compilation &c, qnt::LinearOp linear, const Format &format) {
+static LogicalResult choose(Compilation &c, qnt::LinearOp linear, const Format &wanted) {
   auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
-  auto integer = usesIntegers(format, c.options.act);
+  // A weight that is encoded already keeps its codes, and the compute type that the file asks for.
+  bool isEncoded = weight.getOrder() == "encoded";
+  auto own = isEncoded ? findFormat(weight.getFormat()) : llvm::Expected<Format>(wanted);
+  if (!own)
+    return emitError(linear.getLoc()) << llvm::toString(own.takeError());
+  const Format &format = *own;
+  bool asksFor = isEncoded && c.options.act == "auto";
+  auto integer = usesIntegers(format, asksFor ? linear.getAct() : llvm::StringRef(c.options.act));
   if (!integer)
     return emitError(linear.getLoc()) << llvm::toString(integer.takeError());
   if (!constantOf(weight.getResult()))

@@ -9,6 +9,10 @@ namespace qcc {
 void removeIdentities(mlir::ModuleOp module);
 /// Nodes that compute the same from the same become one, and constants of the same bytes.
 void mergeEqual(mlir::ModuleOp module);
+/// Batch normalizations behind convolutions and matrix products become part of their constant weights and biases.
+void foldBatchNormalization(mlir::ModuleOp module);
+/// Swish, HardSwish, Mish and both forms of Gelu from their arithmetic.
+void raiseActivation(mlir::ModuleOp module);
 /// RMS and layer normalization from their arithmetic.
 void raiseNormalization(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.

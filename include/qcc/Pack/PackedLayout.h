@@ -27,6 +27,8 @@ struct PackedLayout {
   bool hasRowScales = false;
   /// 4-bit codes whose numbers are consecutive are stored as the number plus this.
   int bias = 0;
+  /// Unsigned 8-bit codes and their zeros are stored minus 128, as signed ones.
+  bool movesToSigned = false;
 
   static PackedLayout of(const Format &format, int64_t rows, int64_t columns);
 

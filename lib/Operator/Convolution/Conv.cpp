@@ -34,6 +34,13 @@ FailureOr<Convolution> Convolution::of(const Node &node, Dimensions &dims, unsig
   return c;
 }
 
+void qcc::requireFit(Infer &infer, const Convolution &c, unsigned input, unsigned weights) {
+  Dimensions &dims = infer.dim();
+  Dim groups = dims.constant(c.groups), outputs = infer.dims(weights)[0];
+  infer.requireEqual(infer.dims(input)[1], dims.mul(infer.dims(weights)[1], groups));
+  infer.requireEqual(dims.mul(dims.floorDiv(outputs, groups), groups), outputs);
+}
+
 SmallVector<Dim> Convolution::resultDims() const {
   SmallVector<Dim> result = {dimsOf(input.getType())[0], dimsOf(weights.getType())[0]};
   llvm::append_range(result, outputDims(window));
@@ -95,6 +102,8 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
   product.rows = perGroup, product.columns = columns, product.depth = dims.product(depthDims);
   product.accumulator = accumulator;
   Type element = cast<ShapedType>(c.input.getType()).getElementType();
+  Type weight = cast<ShapedType>(c.weights.getType()).getElementType();
+  product.leftIsContiguous = weight == accumulator;
   product.rightIsContiguous = !c.inPlace || element == accumulator;
   product.leftIsContiguous = true;
   auto channel = [&](Kernel &k, ArrayRef<Value> batch, Value row) {
@@ -149,6 +158,7 @@ static LogicalResult inferConv(Infer &infer) {
   auto c = Convolution::of(infer, infer.dim(), 0, 1, accumulatorOf(infer.element(0)));
   if (failed(c) || failed(checkBias(infer, 2, infer.dims(1)[0])))
     return failure();
+  requireFit(infer, *c, 0, 1);
   infer.result(0, c->resultDims(), infer.element(0));
   return success();
 }

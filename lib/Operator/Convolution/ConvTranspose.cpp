@@ -68,6 +68,7 @@ static LogicalResult inferConvTranspose(Infer &infer) {
   auto channels = constantOf(input[1]), weightChannels = constantOf(weights[0]);
   if (groups < 1 || channels.value_or(0) % groups || (channels && weightChannels && *channels != *weightChannels))
     return infer.error("has groups or weights that do not fit its operand's channels");
+  infer.requireEqual(input[1], weights[0]);
   SmallVector<Dim> result = {input[0], infer.dim().mul(weights[1], infer.dim().constant(groups))};
   if (failed(checkBias(infer, 2, result[1])))
     return failure();

@@ -28,6 +28,9 @@ struct Convolution {
   llvm::SmallVector<Dim> resultDims() const;
 };
 
+/// Requires the channels of the input, the weights and the groups to fit together when the program runs.
+void requireFit(Infer &infer, const Convolution &convolution, unsigned input, unsigned weights);
+
 void emitConvolution(Lowering &lowering, llvm::StringRef name, const Convolution &convolution);
 
 } // namespace qcc

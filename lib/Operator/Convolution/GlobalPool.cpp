@@ -1,9 +1,9 @@
 // GlobalAveragePool, GlobalMaxPool and GlobalLpPool: reductions over all spatial axes.
+#include "../Reduction/Fold.h"
 #include "Power.h"
 #include "Register.h"
 #include "Window.h"
 #include "qcc/Tile/Contraction.h"
-#include "qcc/Tile/Sum.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -22,48 +22,44 @@ static LogicalResult inferGlobalPool(Infer &infer) {
   return success();
 }
 
-/// One unit per image: `reduce` gets a loader of the image's elements and their number.
-static LogicalResult emitGlobalPool(const Node &node, Lowering &lowering,
-                                    function_ref<Value(Kernel &, Value length, function_ref<Value(Value)>)> reduce) {
+/// One unit per image: the fold of its elements, each passed through `term`, and what `finish` makes of it.
+static LogicalResult emitGlobalPool(const Node &node, Lowering &lowering, Fold fold,
+                                    function_ref<Value(Kernel &, Value)> term,
+                                    function_ref<Value(Kernel &, Value folded, Value length)> finish) {
   Dimensions &dims = lowering.dims;
   SmallVector<Dim> input = node.dims(0), result = node.outputDims();
+  Type type = accumulatorOf(node.element(0)), wide = wideType(fold, type);
   Dim images = dims.mul(input[0], input[1]), size = dims.product(spatialDims(node, 0));
   Kernel k(lowering, node.type().lower(), lowering.loc);
   k.loop(k.lo(), k.hi(), [&](Value image) {
     Value length = k.dim(size), start = k.mul(image, length);
-    Value value = reduce(k, length, [&](Value i) { return k.load(node.input(0), Index(input, k.add(start, i))); });
-    k.store(node.output(), Index(result, image), value);
+    Value folded = foldRow(k, fold, type, size,
+                           [&](Value i) { return term(k, k.load(node.input(0), Index(input, k.add(start, i)))); });
+    k.store(node.output(), Index(result, image), castNumber(k.b, finish(k, folded, length), wide, type));
   });
   k.launch(images, dims.product(input));
   return success();
 }
 
 static LogicalResult lowerGlobalAveragePool(const Node &node, Lowering &lowering) {
-  Type type = accumulatorOf(node.element(0));
-  return emitGlobalPool(node, lowering, [&](Kernel &k, Value length, function_ref<Value(Value)> load) -> Value {
-    Value sum = sumOf(k, k.constant(0), length, type, load);
-    return arith::DivFOp::create(k.b, sum, arith::SIToFPOp::create(k.b, type, length));
-  });
+  return emitGlobalPool(
+      node, lowering, Fold::Sum, [](Kernel &, Value value) { return value; },
+      [](Kernel &k, Value sum, Value length) -> Value {
+        return arith::DivFOp::create(k.b, sum, arith::SIToFPOp::create(k.b, sum.getType(), length));
+      });
 }
 
 static LogicalResult lowerGlobalMaxPool(const Node &node, Lowering &lowering) {
-  Type type = node.element(0);
-  return emitGlobalPool(node, lowering, [&](Kernel &k, Value length, function_ref<Value(Value)> load) -> Value {
-    return k.loop(k.constant(0), length, {lowestNumber(k.b, type)}, [&](Value i, ValueRange best) {
-      Value value = load(i);
-      Value better = arith::CmpFOp::create(k.b, arith::CmpFPredicate::OGT, value, best[0]);
-      return SmallVector<Value>{k.select(better, value, best[0])};
-    })[0];
-  });
+  return emitGlobalPool(
+      node, lowering, Fold::Largest, [](Kernel &, Value value) { return value; },
+      [](Kernel &, Value largest, Value) { return largest; });
 }
 
 static LogicalResult lowerGlobalLpPool(const Node &node, Lowering &lowering) {
-  Type type = accumulatorOf(node.element(0));
   int64_t p = node.intAttr("p", 2);
-  return emitGlobalPool(node, lowering, [&](Kernel &k, Value length, function_ref<Value(Value)> load) {
-    Value sum = sumOf(k, k.constant(0), length, type, [&](Value i) { return absolutePower(k, load(i), p); });
-    return rootOf(k, sum, p);
-  });
+  return emitGlobalPool(
+      node, lowering, Fold::Sum, [=](Kernel &k, Value value) { return absolutePower(k, value, p); },
+      [=](Kernel &k, Value sum, Value) { return rootOf(k, sum, p); });
 }
 
 void qcc::registerGlobalPool(OperatorRegistry &registry) {

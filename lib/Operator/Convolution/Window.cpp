@@ -117,11 +117,12 @@ FailureOr<SmallVector<Dim>> qcc::kernelOfWeights(const Node &node, unsigned weig
   return kernel;
 }
 
-LogicalResult qcc::checkBias(const Node &node, unsigned i, Dim channels) {
-  if (!node.has(i))
+LogicalResult qcc::checkBias(Infer &infer, unsigned i, Dim channels) {
+  if (!infer.has(i))
     return success();
-  auto length = node.rank(i) == 1 ? constantOf(node.dims(i)[0]) : std::nullopt, expected = constantOf(channels);
-  if (node.rank(i) != 1 || (length && expected && *length != *expected))
-    return node.error("has a bias that is not one number for each output channel");
+  auto length = infer.rank(i) == 1 ? constantOf(infer.dims(i)[0]) : std::nullopt, expected = constantOf(channels);
+  if (infer.rank(i) != 1 || (length && expected && *length != *expected))
+    return infer.error("has a bias that is not one number for each output channel");
+  infer.requireEqual(infer.dims(i)[0], channels);
   return success();
 }

@@ -42,6 +42,6 @@ mlir::FailureOr<llvm::SmallVector<Dim>> kernelShape(const Node &node, Dimensions
 /// operand `input`, or a kernel_shape that differs.
 mlir::FailureOr<llvm::SmallVector<Dim>> kernelOfWeights(const Node &node, unsigned weights, unsigned input);
 /// Reports a bias, where operand `i` is there, that is not one number for each of `channels`.
-mlir::LogicalResult checkBias(const Node &node, unsigned i, Dim channels);
+mlir::LogicalResult checkBias(Infer &infer, unsigned i, Dim channels);
 
 } // namespace qcc

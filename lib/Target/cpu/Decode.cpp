@@ -79,6 +79,8 @@ SmallVector<Value> Decoder::floats(Value codes) {
       if (layout.bias)
         number = s.addInt(number, s.splat(s.dwords, -layout.bias));
       values.push_back(arith::SIToFPOp::create(s.b, s.floats, number));
+    } else if (layout.movesToSigned) {
+      values.push_back(LaneReader::unwrap(reader.toFloat(reader.signExtend(code, 8))));
     } else if (format.element->name() == "float16") {
       values.push_back(s.halfToFloat(LaneReader::unwrap(code)));
     } else {
@@ -106,6 +108,8 @@ Value Decoder::scales(Value address, bool integer) {
 }
 
 Value Decoder::zeros(Value address) {
-  Value wide = arith::ExtUIOp::create(s.b, s.dwords, s.load(s.vectorOf(s.i8), address));
+  Value stored = s.load(s.vectorOf(s.i8), address);
+  Value wide = layout.movesToSigned ? Value(arith::ExtSIOp::create(s.b, s.dwords, stored))
+                                    : Value(arith::ExtUIOp::create(s.b, s.dwords, stored));
   return arith::SIToFPOp::create(s.b, s.floats, wide);
 }

@@ -35,6 +35,10 @@ TEST(Names, meanWhatTheySay) {
   EXPECT_TRUE(format.hasZero);
   EXPECT_EQ(format.element->name(), "uint4");
   EXPECT_EQ(format.scale->name(), "float16");
+  format = llvm::cantFail(findFormat("int4-g32-f32-asym"));
+  EXPECT_EQ(format.block, 32);
+  EXPECT_TRUE(format.hasZero);
+  EXPECT_EQ(format.scale->name(), "float32");
   format = llvm::cantFail(findFormat("fp8-b128x64"));
   EXPECT_EQ(format.blockRows, 128);
   EXPECT_EQ(format.block, 64);
@@ -63,8 +67,14 @@ TEST(Names, wrongSuffixes) {
   EXPECT_EQ(errorOf("fp8-b7x128"), "format 'fp8-b7x128': a block has 16, 32, 64, 128 or 256 rows and columns");
   EXPECT_EQ(errorOf("mxfp4-g16"), "format 'mxfp4-g16': 'mxfp4' takes no suffix '-g16'");
   EXPECT_EQ(errorOf("fp8-asym"), "format 'fp8-asym': 'fp8' takes no suffix '-asym'");
-  EXPECT_EQ(errorOf("int4-asym-g32"), "format 'int4-asym-g32': at most a block and then '-asym' may follow 'int4'");
-  EXPECT_EQ(errorOf("int4-g32-g64"), "format 'int4-g32-g64': at most a block and then '-asym' may follow 'int4'");
+  EXPECT_EQ(errorOf("int4-asym-g32"),
+            "format 'int4-asym-g32': 'int4' is followed by a block, '-f32' and '-asym', in this order");
+  EXPECT_EQ(errorOf("int4-g32-g64"),
+            "format 'int4-g32-g64': 'int4' is followed by a block, '-f32' and '-asym', in this order");
+  for (const char *name : {"int4-f32", "int4-g32-asym-f32", "int4-g32-f32-f32", "int4-asym-asym"})
+    EXPECT_EQ(errorOf(name),
+              std::string("format '") + name + "': 'int4' is followed by a block, '-f32' and '-asym', in this order");
+  EXPECT_EQ(errorOf("nf4-g32-f32"), "format 'nf4-g32-f32': 'nf4' takes no suffix '-f32'");
   EXPECT_EQ(errorOf("int4-"), "format 'int4-': 'int4' takes no suffix '-'");
 }
 

@@ -1,0 +1,12 @@
+// Functions of real numbers as arithmetic that vectorizes, where MLIR's own expansions are too far off.
+#pragma once
+
+#include "mlir/IR/PatternMatch.h"
+
+namespace qcc {
+
+/// Rewrites sin, cos, atan, log and pow of f32 (errors below two units in the last place), and expm1 and log1p of f64
+/// by functions that libm has.
+void populateMathExpansionPatterns(mlir::RewritePatternSet &patterns);
+
+} // namespace qcc
