@@ -249,10 +249,34 @@ Dim Dimensions::min(Dim a, Dim b) {
   return derived(Kind::Min, {a, b});
 }
 
+Dim Dimensions::throughChoice(Dim choice, llvm::function_ref<Dim(Dim)> use) {
+  auto symbol = dyn_cast<AffineSymbolExpr>(choice);
+  if (!symbol)
+    return {};
+  Symbol entry = table[symbol.getPosition()];
+  bool equal = entry.kind == Kind::IfEqual;
+  if (!equal && entry.kind != Kind::IfNegative)
+    return {};
+  Dim otherwise = entry.operands.pop_back_val(), then = entry.operands.pop_back_val();
+  if (!constantOf(then) || !constantOf(otherwise))
+    return {};
+  return equal ? ifEqual(entry.operands[0], entry.operands[1], use(then), use(otherwise))
+               : ifNegative(entry.operands[0], use(then), use(otherwise));
+}
+
 Dim Dimensions::ifEqual(Dim a, Dim b, Dim then, Dim otherwise) {
   if (auto difference = constantOf(sub(a, b)))
     return *difference == 0 ? then : otherwise;
-  return then == otherwise ? then : derived(Kind::IfEqual, {a, b, then, otherwise});
+  if (then == otherwise)
+    return then;
+  for (auto [x, y] : {std::pair(a, b), std::pair(b, a)}) {
+    if (isNonNegative(sub(sub(x, y), constant(1))))
+      return otherwise;
+    if (constantOf(y))
+      if (Dim result = throughChoice(x, [&, y = y](Dim value) { return value == y ? then : otherwise; }))
+        return result;
+  }
+  return derived(Kind::IfEqual, {a, b, then, otherwise});
 }
 
 Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
@@ -260,6 +284,10 @@ Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
     return *value < 0 ? then : otherwise;
   if (isNonNegative(a) || then == otherwise)
     return otherwise;
+  if (isNonNegative(sub(constant(-1), a)))
+    return then;
+  if (Dim result = throughChoice(a, [&](Dim value) { return *constantOf(value) < 0 ? then : otherwise; }))
+    return result;
   return derived(Kind::IfNegative, {a, then, otherwise});
 }
 

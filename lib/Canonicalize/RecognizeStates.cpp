@@ -57,8 +57,8 @@ LogicalResult qcc::recognizeStates(ModuleOp module) {
     OpBuilder b(state->concat);
     auto append = onnx::NodeOp::create(b, state->concat->getLoc(), TypeRange{state->concat->getResult(0).getType()},
                                        b.getStringAttr("Append"), b.getStringAttr("qcc"), b.getI64IntegerAttr(1),
-                                       b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(),
-                                       ValueRange{argument, state->concat->getOperand(1)}, 0);
+                                       b.getDictionaryAttr({}), state->concat.getResolved().value_or(DictionaryAttr()),
+                                       DenseI64ArrayAttr(), ValueRange{argument, state->concat->getOperand(1)}, 0);
     state->concat->getResult(0).replaceAllUsesWith(append->getResult(0));
     state->concat.erase();
     unsigned index = argument.getArgNumber();

@@ -76,6 +76,9 @@ public:
 
 private:
   Dim derived(Kind kind, llvm::ArrayRef<Dim> operands);
+  /// What `use` makes of a number that is one of two constants by a condition: the choice between its two results. Null
+  /// for other numbers.
+  Dim throughChoice(Dim choice, llvm::function_ref<Dim(Dim)> use);
   Dim simplify(Dim dim) const;
 
   mlir::MLIRContext *context;

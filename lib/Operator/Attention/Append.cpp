@@ -21,8 +21,6 @@ static LogicalResult lowerAppend(const Node &node, Lowering &lowering) {
   e.batch = dims[0], e.heads = dims[1], e.size = dims[3];
   e.before = dims[positionAxis], e.added = node.dims(1)[positionAxis], e.after = node.outputDims()[positionAxis];
   e.source = [&](Kernel &k, Value b, Value h, Value row, Value i) { return k.load(added, {b, h, row, i}); };
-  for (unsigned i : {0, 1, 3})
-    e.equal.push_back({dims[i], node.dims(1)[i]});
   emitExtension(lowering, e);
   lowering.alias(node.output(), state);
   return success();

@@ -38,6 +38,14 @@ static Lengths lengthsOf(const Node &node, Dimensions &d) {
   return l;
 }
 
+/// The four dimensions of the mask.
+static SmallVector<Dim> maskDims(const Node &node, Dimensions &d) {
+  SmallVector<Dim> dims = node.dims(mask);
+  while (dims.size() < 4)
+    dims.insert(dims.begin(), d.constant(1));
+  return dims;
+}
+
 static bool differ(Dim a, Dim b) { return constantOf(a) && constantOf(b) && a != b; }
 
 static LogicalResult inferAttention(Infer &infer) {
@@ -69,8 +77,26 @@ static LogicalResult inferAttention(Infer &infer) {
   auto heads = constantOf(l.heads), keyHeads = constantOf(l.keyHeads);
   if (differ(l.keyHeads, headsOf(infer, d, value)) || (heads && keyHeads && (*keyHeads < 1 || *heads % *keyHeads != 0)))
     return infer.error("has numbers of heads that do not go together");
-  if (differ(l.size, sizeOf(infer, d, key, l.keyHeads)))
-    return infer.error("has queries and keys of different sizes");
+  SmallVector<std::pair<Dim, Dim>> equal = {{sizeOf(infer, d, key, l.keyHeads), l.size},
+                                            {d.mul(d.floorDiv(l.heads, l.keyHeads), l.keyHeads), l.heads}};
+  for (unsigned i : {key, value})
+    equal.append({{infer.dims(i)[0], l.batch},
+                  {headsOf(infer, d, i), l.keyHeads},
+                  {infer.dims(i)[infer.rank(i) == 4 ? 2 : 1], l.added}});
+  for (auto [i, size] : {std::pair(pastKey, l.size), std::pair(pastValue, l.valueSize)})
+    if (infer.has(i)) {
+      SmallVector<Dim> dims = infer.dims(i);
+      equal.append({{dims[0], l.batch}, {dims[1], l.keyHeads}, {dims[2], l.before}, {dims[3], size}});
+    }
+  if (infer.has(mask)) {
+    SmallVector<Dim> dims = maskDims(infer, d), space = {l.batch, l.heads, l.rows};
+    for (auto [dim, length] : llvm::zip(dims, space))
+      equal.push_back({d.ifEqual(dim, d.constant(1), length, dim), length});
+  }
+  if (infer.has(nonpadLengths))
+    equal.push_back({d.product(infer.dims(nonpadLengths)), l.batch});
+  if (failed(requireEqual(infer, equal)))
+    return failure();
   bool flat = infer.rank(query) == 3;
   infer.result(0,
                flat ? SmallVector<Dim>{l.batch, l.rows, d.mul(l.heads, l.valueSize)}
@@ -92,7 +118,6 @@ static Value loadHead(Kernel &k, Value tensor, Dim size, Value b, Value h, Value
 /// All keys or all values: behind the past where there is one, in `present` where that is wanted.
 static StoredRows allRows(const Node &node, Lowering &lowering, const Lengths &l, unsigned i, Dim size, unsigned past,
                           unsigned present) {
-  Dimensions &d = lowering.dims;
   if (!node.has(past) && !node.hasOutput(present))
     return StoredRows::of(lowering, node.input(i), l.keyHeads, size);
   Extension e;
@@ -101,11 +126,8 @@ static StoredRows allRows(const Node &node, Lowering &lowering, const Lengths &l
   e.source = [&](Kernel &k, Value b, Value h, Value row, Value at) {
     return loadHead(k, node.input(i), size, b, h, row, at);
   };
-  e.equal = {{node.dims(i)[0], l.batch}, {headsOf(node, d, i), l.keyHeads}, {sizeOf(node, d, i, l.keyHeads), size}};
   if (node.has(past)) {
-    SmallVector<Dim> dims = node.dims(past);
     e.past = node.input(past);
-    e.equal.append({{dims[0], l.batch}, {dims[1], l.keyHeads}, {dims[2], l.before}, {dims[3], size}});
     if (lowering.isState(e.past))
       lowering.alias(node.output(present), e.past);
   }
@@ -132,12 +154,6 @@ static LogicalResult lowerAttention(const Node &node, Lowering &lowering) {
   Type c = computeType(a.element);
   a.key = allRows(node, lowering, l, key, l.size, pastKey, 1);
   a.value = allRows(node, lowering, l, value, l.valueSize, pastValue, 2);
-  for (unsigned i : {key, value})
-    a.equal.append({{node.dims(i)[0], l.batch},
-                    {headsOf(node, d, i), l.keyHeads},
-                    {node.dims(i)[node.rank(i) == 4 ? 2 : 1], l.added}});
-  a.equal.push_back({sizeOf(node, d, key, l.keyHeads), l.size});
-  a.equal.push_back({d.mul(d.floorDiv(l.heads, l.keyHeads), l.keyHeads), l.heads});
   if (node.hasAttr("scale"))
     a.scale = node.floatAttr("scale", 1);
   a.softcap = node.floatAttr("softcap", 0);
@@ -153,18 +169,12 @@ static LogicalResult lowerAttention(const Node &node, Lowering &lowering) {
   }
   if (node.has(pastKey))
     a.firstPosition = [&](Kernel &k, Value) { return k.dim(l.before); };
-  SmallVector<Dim> space = {l.batch, l.heads, l.rows, l.keys}, maskDims;
+  SmallVector<Dim> space = {l.batch, l.heads, l.rows, l.keys}, seen;
   if (node.has(mask)) {
-    maskDims = node.dims(mask);
-    while (maskDims.size() < 4)
-      maskDims.insert(maskDims.begin(), d.constant(1));
-    for (unsigned i = 0; i < 3; ++i)
-      if (maskDims[i] != space[i] && constantOf(maskDims[i]) != 1)
-        a.equal.push_back({d.ifEqual(maskDims[i], d.constant(1), space[i], maskDims[i]), space[i]});
+    seen = maskDims(node, d);
     a.bias = [&](Kernel &k, Value b, Value h, Value row, Value t, Value score) {
-      SmallVector<Value> at = {maskCoordinate(k, maskDims[0], space[0], b), maskCoordinate(k, maskDims[1], space[1], h),
-                               maskCoordinate(k, maskDims[2], space[2], row),
-                               maskCoordinate(k, maskDims[3], space[3], t)};
+      SmallVector<Value> at = {maskCoordinate(k, seen[0], space[0], b), maskCoordinate(k, seen[1], space[1], h),
+                               maskCoordinate(k, seen[2], space[2], row), maskCoordinate(k, seen[3], space[3], t)};
       int64_t rank = node.rank(mask);
       Value element = k.load(node.input(mask), ArrayRef<Value>(at).take_back(rank));
       if (node.element(mask).isInteger(1))
@@ -174,17 +184,19 @@ static LogicalResult lowerAttention(const Node &node, Lowering &lowering) {
     };
   }
   // Keys behind the end of a mask that is longer than 1 are not seen.
-  bool maskEnds = node.has(mask) && maskDims[3] != l.keys && constantOf(maskDims[3]) != 1;
+  bool maskEnds = node.has(mask) && seen[3] != l.keys && constantOf(seen[3]) != 1;
   if (maskEnds || node.has(nonpadLengths))
     a.visibleKeys = [&](Kernel &k, Value b) {
       Value end = k.dim(l.keys);
       if (maskEnds)
-        end = k.min(end, k.dim(d.ifEqual(maskDims[3], d.constant(1), l.keys, maskDims[3])));
-      return node.has(nonpadLengths) ? k.min(end, k.load(node.input(nonpadLengths), {b})) : end;
+        end = k.min(end, k.dim(d.ifEqual(seen[3], d.constant(1), l.keys, seen[3])));
+      return node.has(nonpadLengths) ? k.min(end, k.load(node.input(nonpadLengths), Index(node.dims(nonpadLengths), b)))
+                                     : end;
     };
   if (node.has(nonpadLengths)) {
-    a.equal.push_back({node.dims(nonpadLengths)[0], l.batch});
-    a.firstPosition = [&](Kernel &k, Value b) { return k.sub(k.load(node.input(nonpadLengths), {b}), k.dim(l.rows)); };
+    a.firstPosition = [&](Kernel &k, Value b) {
+      return k.sub(k.load(node.input(nonpadLengths), Index(node.dims(nonpadLengths), b)), k.dim(l.rows));
+    };
   }
   bool flat = cast<RankedTensorType>(node.output().getType()).getRank() == 3;
   a.store = [&](Kernel &k, Value b, Value h, Value row, Value i, Value element) {

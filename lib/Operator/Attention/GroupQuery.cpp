@@ -105,8 +105,25 @@ static LogicalResult inferGroupQuery(Infer &infer) {
   if (!infer.has(key) && constantOf(infer.dims(query)[2]) &&
       *constantOf(infer.dims(query)[2]) != *constantOf(p.query.size) * (heads + 2 * keyHeads))
     return infer.error("has packed queries whose length is no multiple of the heads");
-  infer.result(0, {p.query.batch, p.query.rows, d.mul(p.query.heads, p.query.size)}, infer.element(query));
-  SmallVector<Dim> present = {p.query.batch, p.key.heads, p.after, p.key.size};
+  const Part &q = p.query;
+  SmallVector<std::pair<Dim, Dim>> equal = {{d.product(infer.dims(lastPositions)), q.batch},
+                                            {d.max(p.after, q.rows), p.after}};
+  if (infer.intAttr("do_rotary", 0)) {
+    SmallVector<Dim> cosines = infer.dims(cosine), sines = infer.dims(sine);
+    equal.append({{sines[0], cosines[0]}, {sines[1], cosines[1]}});
+    equal.push_back({d.max(d.mul(cosines[1], d.constant(2)), q.size), q.size});
+  }
+  if (infer.has(positions))
+    equal.append({{infer.dims(positions)[0], q.batch}, {infer.dims(positions)[1], q.rows}});
+  if (infer.has(headSink))
+    equal.push_back({infer.dims(headSink)[0], q.heads});
+  if (failed(q.require(infer)) || failed(p.key.require(infer)) || failed(p.value.require(infer)) ||
+      failed(requirePast(infer, pastKey, p.key, p.before)) ||
+      failed(requirePast(infer, pastValue, p.value, p.before)) ||
+      failed(requireBias(infer, attentionBias, q, p.after)) || failed(requireEqual(infer, equal)))
+    return failure();
+  infer.result(0, {q.batch, q.rows, d.mul(q.heads, q.size)}, infer.element(query));
+  SmallVector<Dim> present = {q.batch, p.key.heads, p.after, p.key.size};
   Type element = infer.has(pastKey) ? infer.element(pastKey) : infer.element(query);
   infer.result(1, present, element);
   infer.result(2, present, element);
@@ -139,13 +156,8 @@ static LogicalResult lowerGroupQuery(const Node &node, Lowering &lowering) {
   Rotation rotation;
   rotation.size = q.size;
   rotation.interleaved = node.intAttr("rotary_interleaved", 0) != 0;
-  if (rotates) {
+  if (rotates)
     rotation.width = d.mul(node.dims(cosine)[1], d.constant(2));
-    equal.append({{node.dims(sine)[0], node.dims(cosine)[0]}, {node.dims(sine)[1], node.dims(cosine)[1]}});
-    equal.push_back({d.max(rotation.width, q.size), q.size});
-  }
-  if (node.has(positions))
-    equal.append({{node.dims(positions)[0], q.batch}, {node.dims(positions)[1], q.rows}});
   auto rotated = [&](Kernel &k, const Part &part, Value b, Value h, Value row, Value i) {
     if (!rotates)
       return part.load(k, b, h, row, i);
@@ -175,20 +187,15 @@ static LogicalResult lowerGroupQuery(const Node &node, Lowering &lowering) {
   Extension extension;
   extension.before = p.before, extension.after = p.after;
   extension.firstPosition = [&](Kernel &k, Value b) { return firstPosition(k, b, true); };
-  extension.equal = equal;
   auto present = [&](unsigned i) { return node.hasOutput(i) ? node.output(i) : Value(); };
   auto past = [&](unsigned i) { return node.has(i) ? node.input(i) : Value(); };
   a.value = allPositions(lowering, p.value, past(pastValue), present(2), 0, extension);
   extension.source = [&](Kernel &k, Value b, Value h, Value row, Value i) { return rotated(k, p.key, b, h, row, i); };
   a.key = allPositions(lowering, p.key, past(pastKey), present(1), 0, extension);
-  a.equal = equal;
-  a.equal.append(q.conditions(d));
-  if (node.has(attentionBias)) {
-    requireBias(a, d, node.input(attentionBias));
+  if (node.has(attentionBias))
     a.bias = [&](Kernel &k, Value b, Value h, Value row, Value t, Value score) {
       return addBias(k, node.input(attentionBias), {b, h, row, t}, score);
     };
-  }
   if (node.floatAttr("scale", 0) != 0)
     a.scale = node.floatAttr("scale", 0);
   a.softcap = node.floatAttr("softcap", 0);
@@ -196,12 +203,10 @@ static LogicalResult lowerGroupQuery(const Node &node, Lowering &lowering) {
   int64_t window = node.intAttr("local_window_size", -1); // counts the row's own position
   a.before = window < 0 ? -1 : std::max<int64_t>(window - 1, 0);
   a.firstPosition = [&](Kernel &k, Value b) { return firstPosition(k, b, false); };
-  if (node.has(headSink)) {
-    a.equal.push_back({node.dims(headSink)[0], q.heads});
+  if (node.has(headSink))
     a.sink = [&](Kernel &k, Value head) { return k.load(node.input(headSink), {head}); };
-  } else if (node.intAttr("smooth_softmax", 0) == 1) {
+  else if (node.intAttr("smooth_softmax", 0) == 1)
     a.sink = [&](Kernel &k, Value) { return numberConstant(k.b, a.element, 0); };
-  }
   a.query = [&](Kernel &k, Value b, Value h, Value row, Value i) { return rotated(k, q, b, h, row, i); };
   a.store = [&](Kernel &k, Value b, Value h, Value row, Value i, Value element) {
     k.store(node.output(), {b, row, k.add(k.mul(h, k.dim(q.size)), i)}, element);

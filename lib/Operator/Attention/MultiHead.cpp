@@ -7,9 +7,8 @@ using namespace mlir;
 using namespace qcc;
 
 namespace {
-/// The operands of both operators by their places; absent where an operator has none.
+/// The operands of both operators by their places.
 struct Places {
-  static constexpr unsigned none = 1000;
   unsigned bias, mask, attentionBias, pastKey, pastValue, unsupported;
   bool isAttention; // whose queries, keys and values are one matrix, and whose past is a pair
   explicit Places(const Node &node) : isAttention(node.type() == "Attention") {
@@ -123,8 +122,26 @@ static LogicalResult inferParts(Infer &infer) {
   Places at(infer);
   Dimensions &d = infer.dim();
   Parts p = partsOf(infer, d);
-  if (maskKind(infer, at.mask, p.query.batch, d) == MaskKind::Unknown)
+  MaskKind kind = maskKind(infer, at.mask, p.query.batch, d);
+  if (kind == MaskKind::Unknown)
     return infer.unsupported("a mask of this shape; use one of (batch, keys)");
+  SmallVector<std::pair<Dim, Dim>> equal;
+  if (kind != MaskKind::None) {
+    SmallVector<Dim> dims = infer.dims(at.mask);
+    equal.push_back({dims[0], kind == MaskKind::Ranges ? d.mul(p.query.batch, d.constant(2)) : p.query.batch});
+    if (dims.size() > 1)
+      equal.push_back({dims.back(), p.keys});
+    if (kind == MaskKind::Scores)
+      equal.push_back({dims[1], p.query.rows});
+  }
+  if (failed(requireEqual(infer, equal)) || failed(requireBias(infer, at.attentionBias, p.query, p.keys)))
+    return failure();
+  for (const Part *part : {&p.query, &p.key, &p.value})
+    if (failed(part->require(infer)))
+      return failure();
+  if (failed(requirePast(infer, at.pastKey, p.key, p.before)) ||
+      failed(requirePast(infer, at.pastValue, p.value, p.before)))
+    return failure();
   Type element = infer.element(0);
   infer.result(0, {p.query.batch, p.query.rows, d.mul(p.query.heads, p.value.size)}, element);
   SmallVector<Dim> present = {p.query.batch, p.key.heads, p.keys, p.key.size};
@@ -211,8 +228,6 @@ static LogicalResult lowerMultiHead(const Node &node, Lowering &lowering) {
   a.key = allPositions(lowering, p.key, tensor(at.pastKey), result(1), 0, extension);
   a.value =
       allPositions(lowering, p.value, tensor(at.pastValue), result(at.isAttention ? 1 : 2), at.isAttention, extension);
-  for (const Part *part : {&p.query, &p.key, &p.value})
-    a.equal.append(part->conditions(d));
   if (node.floatAttr("scale", 0) != 0)
     a.scale = node.floatAttr("scale", 0);
   a.query = [&](Kernel &k, Value b, Value h, Value row, Value i) { return q.load(k, b, h, row, i); };
@@ -222,15 +237,6 @@ static LogicalResult lowerMultiHead(const Node &node, Lowering &lowering) {
   }
   MaskKind kind = maskKind(node, at.mask, q.batch, d);
   Type c = computeType(a.element), i64 = lowering.host.getI64Type();
-  SmallVector<Dim> maskDims = kind == MaskKind::None ? SmallVector<Dim>() : node.dims(at.mask);
-  if (kind == MaskKind::Ends)
-    a.equal.push_back({maskDims[0], q.batch});
-  else if (kind == MaskKind::Keys || kind == MaskKind::Scores)
-    a.equal.append({{maskDims[0], q.batch}, {maskDims.back(), p.keys}});
-  if (kind == MaskKind::Scores)
-    a.equal.push_back({maskDims[1], q.rows});
-  if (node.has(at.attentionBias))
-    requireBias(a, d, node.input(at.attentionBias));
   double filter = node.floatAttr("mask_filter_value", -10000);
   auto bias = [&](Kernel &k, Value b, Value h, Value row, Value t, Value score) {
     if (node.has(at.attentionBias))

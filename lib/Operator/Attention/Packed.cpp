@@ -37,7 +37,8 @@ StoredRows Part::stored(Lowering &lowering) const {
   return result;
 }
 
-SmallVector<std::pair<Dim, Dim>> Part::conditions(Dimensions &d) const {
+LogicalResult Part::require(Infer &infer) const {
+  Dimensions &d = infer.dim();
   SmallVector<Dim> dims = dimsOf(tensor.getType());
   SmallVector<std::pair<Dim, Dim>> equal = {{dims[0], batch}, {dims[form == Heads ? 2 : 1], rows}};
   Dim elements = d.mul(heads, size), end = d.add(first, elements);
@@ -51,28 +52,20 @@ SmallVector<std::pair<Dim, Dim>> Part::conditions(Dimensions &d) const {
     Dim length = dimsOf(bias.getType())[0];
     equal.push_back({d.max(length, d.add(biasFirst, elements)), length});
   }
-  return equal;
+  return requireEqual(infer, equal);
 }
 
 StoredRows qcc::allPositions(Lowering &lowering, const Part &part, Value past, Value present, int64_t half,
                              Extension e) {
-  Dimensions &d = lowering.dims;
   if (!past && !present && !part.bias && !e.firstPosition && !e.source)
     return part.stored(lowering);
   e.batch = part.batch, e.heads = part.heads, e.size = part.size, e.added = part.rows;
   e.half = half;
   if (!e.source)
     e.source = [&](Kernel &k, Value b, Value h, Value row, Value i) { return part.load(k, b, h, row, i); };
-  e.equal.append(part.conditions(d));
-  if (past) {
-    SmallVector<Dim> dims = dimsOf(past.getType());
-    unsigned from = dims.size() - 4;
-    e.past = past;
-    e.equal.append(
-        {{dims[from], e.batch}, {dims[from + 1], e.heads}, {dims[from + 2], e.before}, {dims[from + 3], e.size}});
-    if (present && lowering.isState(past) && !lowering.isState(present))
-      lowering.alias(present, past);
-  }
+  e.past = past;
+  if (past && present && lowering.isState(past) && !lowering.isState(present))
+    lowering.alias(present, past);
   e.present = present ? StoredRows::of(lowering, present, part.heads, part.size, half)
                       : StoredRows::make(lowering, part.element(), part.batch, part.heads, e.after, part.size);
   emitExtension(lowering, e);
@@ -89,12 +82,24 @@ Value qcc::addBias(Kernel &k, Value bias, ArrayRef<Value> at, Value score) {
   return plus(k, score, k.load(bias, place));
 }
 
-void qcc::requireBias(StreamedAttention &a, Dimensions &d, Value bias) {
-  SmallVector<Dim> dims = dimsOf(bias.getType()), space = {a.batch, a.heads, a.rows, a.keys};
-  for (unsigned i = 0; i < 4; ++i) {
-    bool broadcasts = i < 2;
-    if (broadcasts && constantOf(dims[i]) == 1)
-      continue;
-    a.equal.push_back({broadcasts ? d.ifEqual(dims[i], d.constant(1), space[i], dims[i]) : dims[i], space[i]});
-  }
+LogicalResult qcc::requirePast(Infer &infer, unsigned past, const Part &part, Dim before) {
+  if (!infer.has(past))
+    return success();
+  SmallVector<Dim> dims = infer.dims(past);
+  ArrayRef<Dim> last = ArrayRef<Dim>(dims).take_back(4);
+  if (dims.size() == 5 && failed(requireEqual(infer, {{dims[0], infer.dim().constant(2)}})))
+    return failure();
+  return requireEqual(infer, {{last[0], part.batch}, {last[1], part.heads}, {last[2], before}, {last[3], part.size}});
+}
+
+LogicalResult qcc::requireBias(Infer &infer, unsigned bias, const Part &query, Dim keys) {
+  if (!infer.has(bias))
+    return success();
+  Dimensions &d = infer.dim();
+  SmallVector<Dim> dims = infer.dims(bias);
+  auto orOne = [&](Dim dim, Dim length) { return d.ifEqual(dim, d.constant(1), length, dim); };
+  return requireEqual(infer, {{orOne(dims[0], query.batch), query.batch},
+                              {orOne(dims[1], query.heads), query.heads},
+                              {dims[2], query.rows},
+                              {dims[3], keys}});
 }

@@ -24,8 +24,8 @@ struct Part {
   mlir::Value load(Kernel &k, mlir::Value batch, mlir::Value head, mlir::Value row, mlir::Value i) const;
   /// Its rows where they are stored; nothing may have to be added to them.
   StoredRows stored(Lowering &lowering) const;
-  /// Pairs of lengths that must be equal for `load` to stay within the tensor.
-  llvm::SmallVector<std::pair<Dim, Dim>> conditions(Dimensions &d) const;
+  /// Requires what keeps `load` within its tensors.
+  mlir::LogicalResult require(Infer &infer) const;
 };
 
 /// The keys or values of all positions: `part` behind `past` in `present`, each where it is there. `half` is which one
@@ -34,8 +34,11 @@ struct Part {
 StoredRows allPositions(Lowering &lowering, const Part &part, mlir::Value past, mlir::Value present, int64_t half,
                         Extension extension);
 
-/// score + a bias (batch or 1, heads or 1, rows, keys); the conditions on its lengths go into `attention`.
+/// Requires a past (batch, heads, before, size), or a pair of such, to go before the part.
+mlir::LogicalResult requirePast(Infer &infer, unsigned past, const Part &part, Dim before);
+
+/// score + a bias (batch or 1, heads or 1, rows, keys).
 mlir::Value addBias(Kernel &k, mlir::Value bias, llvm::ArrayRef<mlir::Value> at, mlir::Value score);
-void requireBias(StreamedAttention &attention, Dimensions &d, mlir::Value bias);
+mlir::LogicalResult requireBias(Infer &infer, unsigned bias, const Part &query, Dim keys);
 
 } // namespace qcc

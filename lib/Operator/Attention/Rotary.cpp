@@ -1,6 +1,7 @@
 // RotaryEmbedding of ONNX and of com.microsoft.
 #include "Register.h"
 #include "Rotation.h"
+#include "Streamed.h"
 #include "qcc/Tile/Contraction.h"
 
 using namespace mlir;
@@ -35,11 +36,6 @@ Value qcc::checkedPosition(Kernel &k, Value position, Dim length) {
   Value isThere = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, position, k.dim(length));
   k.check(isThere);
   return k.select(isThere, position, k.constant(0));
-}
-
-/// A coordinate below `length` in a dimension that should be as long; the node fails where it is shorter.
-static Value inside(Kernel &k, Value coordinate, Dim length, Dim dimension) {
-  return length == dimension ? coordinate : checkedPosition(k, coordinate, dimension);
 }
 
 namespace {
@@ -97,6 +93,21 @@ static LogicalResult inferRotary(Infer &infer) {
        pairs = constantOf(infer.dims(at.cosine).back());
   if ((size && width && *width > *size) || (width && (*width % 2 || (pairs && *pairs * 2 != *width))))
     return infer.error("has tables that do not fit the elements to rotate");
+  Dimensions &d = infer.dim();
+  Dim batch = infer.dims(0)[0], rows = infer.dims(0)[infer.rank(0) == 4 ? 2 : 1];
+  SmallVector<Dim> cosines = infer.dims(at.cosine), sines = infer.dims(at.sine);
+  SmallVector<std::pair<Dim, Dim>> equal = {{d.mul(cosines.back(), d.constant(2)), rotation->width},
+                                            {d.max(rotation->width, rotation->size), rotation->size}};
+  for (auto [a, b] : llvm::zip(sines, cosines))
+    equal.push_back({a, b});
+  if (!infer.has(at.positions))
+    equal.append({{d.ifEqual(cosines[0], d.constant(1), batch, cosines[0]), batch}, {cosines[1], rows}});
+  else if (infer.rank(at.positions) == 2)
+    equal.append({{infer.dims(at.positions)[0], batch}, {infer.dims(at.positions)[1], rows}});
+  else
+    equal.push_back({infer.dims(at.positions)[0], d.constant(1)});
+  if (failed(requireEqual(infer, equal)))
+    return failure();
   infer.result(0, infer.dims(0), infer.element(0));
   return success();
 }
@@ -108,7 +119,6 @@ static Value rotatedElement(const Node &node, Kernel &k, const Index &index) {
   SmallVector<Value> place = index.coords(k);
   Value batch = place[0], position, head, i;
   bool flat = place.size() == 3;
-  Dim rows = node.dims(0)[flat ? 1 : 2];
   if (flat) {
     position = place[1], head = k.div(place[2], k.dim(r.size)), i = k.rem(place[2], k.dim(r.size));
   } else {
@@ -125,33 +135,23 @@ static Value rotatedElement(const Node &node, Kernel &k, const Index &index) {
     Value number;
     Type type = node.element(at.positions), i64 = k.b.getI64Type();
     if (dims.size() == 2) {
-      Value b = inside(k, batch, node.dims(0)[0], dims[0]), s = inside(k, position, rows, dims[1]);
-      number = castNumber(k.b, k.load(node.input(at.positions), {b, s}), type, i64);
+      number = castNumber(k.b, k.load(node.input(at.positions), {batch, position}), type, i64);
     } else { // the first position; the others follow it
       Value first = k.load(node.input(at.positions), Index(dims, ValueRange{k.constant(0)}));
       number = k.add(castNumber(k.b, first, type, i64), position);
     }
     row = {checkedPosition(k, number, node.dims(at.cosine)[0])};
   } else { // a row for each position, of one batch entry for all or of each
-    row = {batch, inside(k, position, rows, node.dims(at.cosine)[1])};
+    Value shared =
+        k.b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, k.dim(node.dims(at.cosine)[0]), k.constant(1));
+    row = {k.select(shared, k.constant(0), batch), position};
   }
-  Dim pairs = d.floorDiv(r.width, d.constant(2));
-  SmallVector<Dim> cosineDims = node.dims(at.cosine);
   auto entry = [&](unsigned table) {
     return [&, table](Value pair) {
-      pair = inside(k, pair, pairs, node.dims(table).back());
-      SmallVector<Value> place;
-      SmallVector<Dim> dims = node.dims(table);
-      if (row.size() == 2) { // one batch entry for all, or each its own
-        Dim entries = d.ifEqual(dims[0], d.constant(1), node.dims(0)[0], dims[0]);
-        Value shared = k.b.createOrFold<arith::CmpIOp>(arith::CmpIPredicate::eq, k.dim(dims[0]), k.constant(1));
-        place.push_back(k.select(shared, k.constant(0), inside(k, row[0], node.dims(0)[0], entries)));
-      }
-      unsigned last = row.size() - 1; // the tables may differ in length
-      place.push_back(inside(k, row[last], cosineDims[last], dims[last]));
+      SmallVector<Value> place(row);
       place.push_back(pair);
-      Value value = k.load(node.input(table), place);
-      return castNumber(k.b, value, computeType(node.element(table)), computeType(node.element(0)));
+      return castNumber(k.b, k.load(node.input(table), place), computeType(node.element(table)),
+                        computeType(node.element(0)));
     };
   };
   return r.element(k, i, x, entry(at.cosine), entry(at.sine));

@@ -46,15 +46,14 @@ Value StoredRows::start(Kernel &k, Value b, Value h, Value t) const {
   return k.add(k.dim(offset), k.add(place, k.mul(t, k.dim(position))));
 }
 
-Value qcc::checkedEnd(Kernel &k, ArrayRef<std::pair<Dim, Dim>> equal) {
-  Value end = k.hi();
-  for (auto [a, b] : equal)
-    if (a != b) {
-      Value same = arith::CmpIOp::create(k.b, arith::CmpIPredicate::eq, k.dim(a), k.dim(b));
-      k.check(same);
-      end = k.select(same, end, k.lo());
-    }
-  return end;
+LogicalResult qcc::requireEqual(Infer &infer, ArrayRef<std::pair<Dim, Dim>> pairs) {
+  for (auto [a, b] : pairs) {
+    auto x = constantOf(a), y = constantOf(b);
+    if (x && y && *x != *y)
+      return infer.error("has operands whose lengths do not fit: " + Twine(*x) + " and " + Twine(*y));
+    infer.requireEqual(a, b);
+  }
+  return success();
 }
 
 static Value divide(Kernel &k, Value a, Value b) { return arith::DivFOp::create(k.b, a, b); }
@@ -184,8 +183,7 @@ void Writer::write() {
   if (size && *size * keyBlock * bytes <= maxScratch && !(rows && *rows * together < packedLanes))
     panel = k.threadScratch(*size * keyBlock * bytes);
   keyData = k.argument(a.key.storage), valueData = k.argument(a.value.storage);
-  Value end = checkedEnd(k, a.equal);
-  k.loop(k.lo(), end, [&](Value number) {
+  k.loop(k.lo(), k.hi(), [&](Value number) {
     SmallVector<Value> place = k.delinearize(number, space);
     batch = place[0];
     firstHead = k.mul(place[1], k.constant(together));
@@ -475,10 +473,10 @@ void qcc::emitScores(Lowering &lowering, const StreamedAttention &a, ScoreMode m
   Type c = accumulatorOf(a.element);
   Kernel k(lowering, "attention_scores", lowering.loc);
   SmallVector<Dim> space = {a.batch, a.heads, a.rows};
-  Value keyData = k.argument(a.key.storage), zero = k.constant(0), end = checkedEnd(k, a.equal);
+  Value keyData = k.argument(a.key.storage), zero = k.constant(0);
   Type element = cast<ShapedType>(result.getType()).getElementType();
   Value out = k.pointer(result), count = k.dim(a.keys);
-  k.loop(k.lo(), end, [&](Value number) {
+  k.loop(k.lo(), k.hi(), [&](Value number) {
     SmallVector<Value> at = k.delinearize(number, space);
     Value b = at[0], head = at[1], row = at[2], line = k.mul(number, count);
     Value keyHead = k.div(head, k.dim(d.floorDiv(a.heads, a.keyHeads)));
@@ -530,7 +528,7 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
   Kernel k(lowering, "append", lowering.loc);
   Type element = e.present.element;
   bool inPlace = e.past && lowering.storage(e.past) == e.present.storage;
-  Value to = k.argument(e.present.storage), zero = k.constant(0), size = k.dim(e.size), end = checkedEnd(k, e.equal);
+  Value to = k.argument(e.present.storage), zero = k.constant(0), size = k.dim(e.size);
   auto firstPosition = [&](Value b) { return e.firstPosition ? e.firstPosition(k, b) : k.dim(e.before); };
   auto addRow = [&](Value b, Value h, Value row, Value position) {
     Value place = e.present.start(k, b, h, position);
@@ -538,7 +536,7 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
   };
   // In place only the new rows are written, each by a unit of its own; otherwise every row of the present is.
   SmallVector<Dim> space = {e.batch, e.heads, inPlace ? e.added : e.after};
-  k.loop(k.lo(), end, [&](Value number) {
+  k.loop(k.lo(), k.hi(), [&](Value number) {
     SmallVector<Value> at = k.delinearize(number, space);
     Value b = at[0], h = at[1], row = at[2], first = firstPosition(b);
     if (inPlace)

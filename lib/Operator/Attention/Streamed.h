@@ -52,8 +52,6 @@ struct StreamedAttention {
   /// Takes each element of the result once.
   std::function<void(Kernel &, mlir::Value batch, mlir::Value head, mlir::Value row, mlir::Value i, mlir::Value value)>
       store;
-  /// Lengths that must be equal when the program runs, or else the node fails.
-  llvm::SmallVector<std::pair<Dim, Dim>> equal;
 };
 
 /// Emits and launches the kernel. Scores are never stored: the softmax runs over blocks of keys. Query heads that share
@@ -76,14 +74,12 @@ struct Extension {
   /// The position of the first new row of a batch entry; null when it is `before`.
   std::function<mlir::Value(Kernel &, mlir::Value batch)> firstPosition;
   std::function<mlir::Value(Kernel &, mlir::Value batch, mlir::Value head, mlir::Value row, mlir::Value i)> source;
-  llvm::SmallVector<std::pair<Dim, Dim>> equal; // as in StreamedAttention
 };
 
 /// Emits and launches a kernel that writes the new rows; what the past holds is copied unless it is the present.
 void emitExtension(Lowering &lowering, const Extension &extension);
 
-/// A check at the kernel's start that lengths are equal: the end of the units to compute, which is the first one where
-/// they are not.
-mlir::Value checkedEnd(Kernel &k, llvm::ArrayRef<std::pair<Dim, Dim>> equal);
+/// Requires pairs of lengths to be equal: now where they are known, otherwise when the program runs.
+mlir::LogicalResult requireEqual(Infer &infer, llvm::ArrayRef<std::pair<Dim, Dim>> pairs);
 
 } // namespace qcc

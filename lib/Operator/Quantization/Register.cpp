@@ -1,4 +1,5 @@
+#include "Register.h"
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerQuantization(OperatorRegistry &registry) {}
+void qcc::registerQuantization(OperatorRegistry &registry) { registerBlockQuantized(registry); }
