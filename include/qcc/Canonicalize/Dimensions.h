@@ -77,6 +77,8 @@ public:
 private:
   Dim derived(Kind kind, llvm::ArrayRef<Dim> operands);
   Dim simplify(Dim dim) const;
+  /// Whether `cut` is min(length, a positive constant).
+  bool isCutTo(Dim cut, Dim length) const;
 
   mlir::MLIRContext *context;
   llvm::SmallVector<Symbol> table;
