@@ -41,7 +41,7 @@ FailureOr<Dimensions> Dimensions::load(ModuleOp module) {
       symbol.operands = llvm::to_vector(map.getValue().getResults());
     if (symbol.kind == Kind::Input)
       result.inputs[symbol.name] = result.table.size();
-    result.table.push_back(std::move(symbol));
+    result.append(std::move(symbol));
   }
   return result;
 }
@@ -64,12 +64,12 @@ Dim Dimensions::input(StringRef name) {
   std::string key = name.empty() ? "dim_" + std::to_string(table.size()) : name.str();
   auto [it, fresh] = inputs.try_emplace(key, table.size());
   if (fresh)
-    table.push_back({Kind::Input, key, {}});
+    append({Kind::Input, key, {}});
   return getAffineSymbolExpr(it->second, context);
 }
 
 Dim Dimensions::runtime(StringRef hint) {
-  table.push_back({Kind::Runtime, hint.str(), {}});
+  append({Kind::Runtime, hint.str(), {}});
   return getAffineSymbolExpr(table.size() - 1, context);
 }
 
@@ -77,7 +77,7 @@ Dim Dimensions::derived(Kind kind, ArrayRef<Dim> operands) {
   for (auto [i, symbol] : llvm::enumerate(table))
     if (symbol.kind == kind && ArrayRef<Dim>(symbol.operands) == operands)
       return getAffineSymbolExpr(i, context);
-  table.push_back({kind, "", llvm::to_vector(operands)});
+  append({kind, "", llvm::to_vector(operands)});
   return getAffineSymbolExpr(table.size() - 1, context);
 }
 
@@ -277,10 +277,6 @@ Dim Dimensions::ifEqual(Dim a, Dim b, Dim then, Dim otherwise) {
         return result;
   }
   return derived(Kind::IfEqual, {a, b, then, otherwise});
-  for (Dim difference : {sub(a, b), sub(b, a)}) // one is larger: a length is never -1
-    if (isNonNegative(sub(difference, constant(1))))
-      return otherwise;
-  return then == otherwise ? then : derived(Kind::IfEqual, {a, b, then, otherwise});
 }
 
 Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
@@ -324,37 +320,44 @@ Dim Dimensions::broadcast(Dim a, Dim b) {
 bool Dimensions::isRuntime(Dim dim) const {
   bool found = false;
   dim.walk([&](AffineExpr part) {
-    if (auto symbol = dyn_cast<AffineSymbolExpr>(part)) {
-      const Symbol &entry = table[symbol.getPosition()];
-      found |=
-          entry.kind == Kind::Runtime || llvm::any_of(entry.operands, [&](Dim operand) { return isRuntime(operand); });
-    }
+    if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
+      found |= table[symbol.getPosition()].isRuntime;
   });
   return found;
+}
+
+void Dimensions::append(Symbol symbol) {
+  symbol.isRuntime =
+      symbol.kind == Kind::Runtime || llvm::any_of(symbol.operands, [&](Dim operand) { return isRuntime(operand); });
+  symbol.isNonNegative = isNonNegativeSymbol(symbol);
+  table.push_back(std::move(symbol));
+}
+
+bool Dimensions::isNonNegativeSymbol(const Symbol &symbol) const {
+  ArrayRef<Dim> of = symbol.operands;
+  switch (symbol.kind) {
+  case Kind::Input:
+    return true;
+  case Kind::Max:
+    return isNonNegative(of[0]) || isNonNegative(of[1]);
+  case Kind::Min:
+  case Kind::FloorDiv:
+    return isNonNegative(of[0]) && isNonNegative(of[1]);
+  case Kind::IfEqual:
+    return isNonNegative(of[2]) && isNonNegative(of[3]);
+  case Kind::IfNegative:
+    return isNonNegative(of[1]) && (isNonNegative(of[2]) || of[2] == of[0]);
+  case Kind::Runtime:
+    return false;
+  }
+  return false;
 }
 
 bool Dimensions::isNonNegative(Dim dim) const {
   if (auto value = constantOf(dim))
     return *value >= 0;
-  if (auto symbol = dyn_cast<AffineSymbolExpr>(dim)) {
-    const Symbol &entry = table[symbol.getPosition()];
-    ArrayRef<Dim> of = entry.operands;
-    switch (entry.kind) {
-    case Kind::Input:
-      return true;
-    case Kind::Max:
-      return isNonNegative(of[0]) || isNonNegative(of[1]);
-    case Kind::Min:
-    case Kind::FloorDiv:
-      return isNonNegative(of[0]) && isNonNegative(of[1]);
-    case Kind::IfEqual:
-      return isNonNegative(of[2]) && isNonNegative(of[3]);
-    case Kind::IfNegative:
-      return isNonNegative(of[1]) && (isNonNegative(of[2]) || of[2] == of[0]);
-    case Kind::Runtime:
-      return false;
-    }
-  }
+  if (auto symbol = dyn_cast<AffineSymbolExpr>(dim))
+    return table[symbol.getPosition()].isNonNegative;
   if (auto binary = dyn_cast<AffineBinaryOpExpr>(dim)) {
     if (binary.getKind() == AffineExprKind::Mod)
       return true;

@@ -83,6 +83,7 @@ private:
   const ProgramSignature &signature;
   const TableLayout &table;
   llvm::DenseMap<unsigned, Value> symbols, reals;
+  llvm::DenseSet<unsigned> derivable; // symbols whose operands are all known
 };
 } // namespace
 
@@ -156,8 +157,13 @@ bool PlanWriter::isKnown(Dim dim) {
   dim.walk([&](AffineExpr part) {
     if (auto symbol = dyn_cast<AffineSymbolExpr>(part)) {
       const Dimensions::Symbol &entry = dims.symbols()[symbol.getPosition()];
-      if (!symbols.contains(symbol.getPosition()))
-        known &= !entry.operands.empty() && llvm::all_of(entry.operands, [&](Dim operand) { return isKnown(operand); });
+      if (symbols.contains(symbol.getPosition()) || derivable.contains(symbol.getPosition()))
+        return;
+      bool follows =
+          !entry.operands.empty() && llvm::all_of(entry.operands, [&](Dim operand) { return isKnown(operand); });
+      if (follows) // what is known stays so
+        derivable.insert(symbol.getPosition());
+      known &= follows;
     }
   });
   return known;
