@@ -95,6 +95,11 @@ static void addCastLike(OperatorRegistry &registry) {
     if (infer.inputs() != 2 || !infer.has(0) || !infer.has(1))
       return infer.error("takes two operands");
     infer.result(0, infer.dims(0), infer.element(1));
+    if (auto known = infer.contents(0)) {
+      SmallVector<Dim> values = llvm::map_to_vector(*known, [&](Dim value) { return castContents(infer, value); });
+      if (llvm::all_of(values, [](Dim value) { return bool(value); }))
+        infer.resultContents(0, values);
+    }
     return success();
   };
   op.readsOnce = [](const Node &, unsigned i) { return i == 0; };
