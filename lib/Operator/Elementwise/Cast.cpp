@@ -1,4 +1,4 @@
-// Cast, CastLike and Dropout.
+// Cast, CastLike, BitCast and Dropout.
 #include "Pointwise.h"
 #include "Register.h"
 
@@ -58,6 +58,18 @@ static FailureOr<Type> castType(const Node &node) {
     return node.unsupported("it casts to element type " + Twine(node.intAttr("to", 0)) +
                             " of TensorProto.DataType; qcc has numbers and booleans alone");
   return to;
+}
+
+/// The same bytes as another type of the same size.
+static LogicalResult inferBitCast(Infer &infer) {
+  auto to = castType(infer);
+  if (failed(to))
+    return failure();
+  auto bits = [](Type type) { return type.isInteger(1) ? 8 : type.getIntOrFloatBitWidth(); }; // a boolean has a byte
+  if (infer.inputs() != 1 || bits(*to) != bits(infer.element(0)))
+    return infer.error("needs one operand, whose elements have as many bits as the result's");
+  infer.result(0, infer.dims(0), *to);
+  return success();
 }
 
 static LogicalResult inferDropout(Infer &infer) {
@@ -123,6 +135,10 @@ void qcc::registerCast(OperatorRegistry &registry) {
   };
   add(registry, cast);
   addCastLike(registry);
+  registry.add("", "BitCast", inferBitCast, [](const Node &node, Lowering &lowering) {
+    lowering.alias(node.output(), node.input(0));
+    return success();
+  });
   Operator dropout;
   dropout.type = "Dropout";
   dropout.infer = inferDropout, dropout.lower = lowerDropout;
