@@ -184,6 +184,11 @@ Value Lowering::allocate(Dim bytes) {
   return tile::BufferOp::create(host, loc, LLVM::LLVMPointerType::get(host.getContext()), count, known, IntegerAttr());
 }
 
+Value Lowering::allocate(Value bytes) {
+  auto ptr = LLVM::LLVMPointerType::get(host.getContext());
+  return tile::BufferOp::create(host, loc, ptr, bytes, AffineMapAttr(), IntegerAttr());
+}
+
 Value Lowering::storage(Value tensor) {
   Value &known = storages[tensor];
   if (known)
@@ -264,6 +269,26 @@ void Lowering::copy(Value tensor, Value to) {
         end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
   k.loop(from, end, [&](Value i) { k.move(tensor, Index(shape, i), base, i); });
   k.launch(dims.ceilDiv(total, elementsPerUnit), total);
+}
+
+void Lowering::copy(Type element, Value from, Value to, Value count) {
+  Kernel k(*this, "copy", loc);
+  Type raw = storageType(element);
+  Value source = k.argument(from), target = k.argument(to), end = k.argument(count);
+  Value first = k.mul(k.lo(), k.constant(elementsPerUnit)),
+        last = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), end);
+  k.loop(first, last, [&](Value i) { k.storeAt(target, i, raw, k.loadAt(source, i, raw)); });
+  Value unit = arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(elementsPerUnit));
+  k.launch(arith::CeilDivSIOp::create(host, loc, count, unit), count);
+}
+
+void Lowering::give(Value tensor, Value finished) {
+  if (!outputs.contains(tensor)) {
+    storages[tensor] = finished;
+    return;
+  }
+  auto type = cast<RankedTensorType>(tensor.getType());
+  copy(type.getElementType(), finished, storage(tensor), size(dims.product(dimsOf(type))));
 }
 
 bool Lowering::isLinear(Value tensor, ArrayRef<Dim> shape) const {
@@ -406,6 +431,7 @@ LogicalResult Lowering::store(const Node &node) {
 }
 
 LogicalResult Lowering::block(Block &block) {
+  Location outer = loc;
   chooseFusion(block);
   chooseEpilogues(block);
   for (Operation &op : block)
@@ -416,6 +442,7 @@ LogicalResult Lowering::block(Block &block) {
       if (failed(lowerLinear(linear, *this)))
         return failure();
     }
+  loc = outer;
   return success();
 }
 

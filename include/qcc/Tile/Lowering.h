@@ -63,6 +63,7 @@ public:
   bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
+  mlir::Value allocate(mlir::Value bytes);
   /// Whether the tensor is computed in place by its consumer.
   bool isFused(mlir::Value tensor) const { return fused.contains(tensor); }
   /// The pointwise result that is computed from each element of `tensor` instead of storing it; null when it is stored.
@@ -86,6 +87,11 @@ public:
 
   /// Copies all elements of a tensor into storage given.
   void copy(mlir::Value tensor, mlir::Value storage);
+  /// The same for `count` elements between two pieces of storage.
+  void copy(mlir::Type element, mlir::Value from, mlir::Value to, mlir::Value count);
+  /// Makes finished storage that nothing writes any more the storage of a tensor, or copies it to the output that the
+  /// tensor is.
+  void give(mlir::Value tensor, mlir::Value finished);
   /// Lowers the nodes of a block where the host now stands; block arguments must have storage.
   mlir::LogicalResult block(mlir::Block &block);
   /// Gives a tensor (a block argument, for instance) storage made elsewhere.
