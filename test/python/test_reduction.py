@@ -200,3 +200,21 @@ def test_topk_orders_nan_above_all_numbers(tmp_path):
     m = parse("agraph (float[n] x) => (float[k] v, int64[k] i) { three = Constant <value_ints = [3]> () v, i = TopK(x, three) }")
     v, i = run(m, tmp_path, x=np.array([1, np.nan, 3, np.inf], np.float32))
     assert i.tolist() == [1, 3, 2]
+
+
+@pytest.mark.parametrize("reduction, weighted, ignore", itertools.product(("none", "sum", "mean"), (False, True), (False, True)))
+def test_cross_entropy(reduction, weighted, ignore, tmp_path):
+    attributes = f'reduction = "{reduction}"' + (", ignore_index = -1" if ignore else "")
+    out = "float[n, d] y" if reduction == "none" else "float y"
+    m = parse(f"agraph (float[n, 5, d] x, int64[n, d] t, float[5] w) => ({out}, float[n, 5, d] p) "
+              f"{{ y, p = SoftmaxCrossEntropyLoss <{attributes}> (x, t{', w' if weighted else ''}) }}", opset=13)
+    x, w = RNG.standard_normal((3, 5, 4)).astype(np.float32), RNG.random(5).astype(np.float32)
+    t = RNG.integers(-1 if ignore else 0, 5, (3, 4))
+    y, p = run(m, tmp_path, x=x, t=t, w=w)
+    logarithms = np.log(softmax(x.astype(np.float64), 1))
+    weights = np.where(t < 0, 0, w[t] if weighted else 1)
+    losses = -np.take_along_axis(logarithms, np.maximum(t, 0)[:, None], 1)[:, 0] * weights
+    expected = {"none": losses, "sum": losses.sum(), "mean": losses.sum() / (weights.sum() if weighted or ignore else losses.size)}[reduction]
+    assert relative_error(y, expected) < 1e-6 and relative_error(p, logarithms) < 1e-6
+    with pytest.raises(AssertionError, match="'y'"):
+        run(m, tmp_path, x=x, t=np.full((3, 4), 5), w=w)

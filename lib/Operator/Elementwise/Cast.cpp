@@ -1,4 +1,4 @@
-// Cast, CastLike and Dropout.
+// Cast, CastLike, BitCast and Dropout.
 #include "Pointwise.h"
 #include "Register.h"
 
@@ -60,6 +60,18 @@ static FailureOr<Type> castType(const Node &node) {
   return to;
 }
 
+/// The same bytes as another type of the same size.
+static LogicalResult inferBitCast(Infer &infer) {
+  auto to = castType(infer);
+  if (failed(to))
+    return failure();
+  auto bits = [](Type type) { return type.isInteger(1) ? 8 : type.getIntOrFloatBitWidth(); }; // a boolean has a byte
+  if (infer.inputs() != 1 || bits(*to) != bits(infer.element(0)))
+    return infer.error("needs one operand, whose elements have as many bits as the result's");
+  infer.result(0, infer.dims(0), *to);
+  return success();
+}
+
 static LogicalResult inferDropout(Infer &infer) {
   if (infer.inputs() == 0 || !infer.has(0))
     return infer.error("has no operand");
@@ -95,6 +107,11 @@ static void addCastLike(OperatorRegistry &registry) {
     if (infer.inputs() != 2 || !infer.has(0) || !infer.has(1))
       return infer.error("takes two operands");
     infer.result(0, infer.dims(0), infer.element(1));
+    if (auto known = infer.contents(0)) {
+      SmallVector<Dim> values = llvm::map_to_vector(*known, [&](Dim value) { return castContents(infer, value); });
+      if (llvm::all_of(values, [](Dim value) { return bool(value); }))
+        infer.resultContents(0, values);
+    }
     return success();
   };
   op.readsOnce = [](const Node &, unsigned i) { return i == 0; };
@@ -118,6 +135,10 @@ void qcc::registerCast(OperatorRegistry &registry) {
   };
   add(registry, cast);
   addCastLike(registry);
+  registry.add("", "BitCast", inferBitCast, [](const Node &node, Lowering &lowering) {
+    lowering.alias(node.output(), node.input(0));
+    return success();
+  });
   Operator dropout;
   dropout.type = "Dropout";
   dropout.infer = inferDropout, dropout.lower = lowerDropout;

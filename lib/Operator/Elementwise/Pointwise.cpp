@@ -165,10 +165,17 @@ static LogicalResult inferPointwise(Infer &infer, const Pointwise &p) {
   return success();
 }
 
-/// Operand `i` at an index of the result. A constant number becomes part of the code, which can be simplified with it.
+/// Whether a number is one that code can be simplified with, and that different layers have in common: others stay in
+/// memory, so that the layers share their kernels.
+static bool isStructural(double number, Type element) {
+  constexpr double finest = 4, largest = 64;
+  bool coarse = number * finest == std::floor(number * finest) && std::abs(number) <= largest;
+  return coarse || (isa<IntegerType>(element) && std::abs(number) <= 0x1p53);
+}
+
+/// Operand `i` at an index of the result.
 static Value operand(const Node &node, unsigned i, Kernel &k, const Index &index) {
-  auto number = node.scalar(i);
-  if (number && std::abs(*number) <= 0x1p53)
+  if (auto number = node.scalar(i); number && isStructural(*number, node.element(i)))
     return numberConstant(k.b, node.element(i), *number);
   return k.load(node.input(i), k.broadcastIndex(index, node.dims(i)));
 }

@@ -3,6 +3,7 @@
 #include "qcc/Operator/Registry.h"
 
 void qcc::registerReduction(OperatorRegistry &registry) {
+  registerLoss(registry);
   registerReduce(registry);
   registerScan(registry);
   registerSoftmax(registry);

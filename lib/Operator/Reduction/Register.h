@@ -5,6 +5,7 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerLoss(OperatorRegistry &);
 void registerReduce(OperatorRegistry &);
 void registerScan(OperatorRegistry &);
 void registerSoftmax(OperatorRegistry &);
