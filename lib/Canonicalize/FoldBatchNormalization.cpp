@@ -117,8 +117,8 @@ static void fold(onnx::NodeOp normOp) {
     if (double beta = before.floatAttr("beta", 1); beta != 1)
       own = m.binary("Mul", own, m.scalar(element, beta));
     bias = m.binary("Add", bias, m.binary("Mul", affine.scale, own));
-    llvm::erase_if(attrs, [](NamedAttribute attr) { return attr.getName() == "beta"; });
   }
+  llvm::erase_if(attrs, [](NamedAttribute attr) { return attr.getName() == "beta"; });
   auto folded =
       onnx::NodeOp::create(b, normOp->getLoc(), TypeRange{normOp->getResult(0).getType()}, op.getOpTypeAttr(),
                            op.getDomainAttr(), op.getVersionAttr(), b.getDictionaryAttr(attrs), op.getResolvedAttr(),

@@ -73,11 +73,14 @@ public:
   /// Whether every element of the tensor's fused expression reads its operands at the same element number (or a single
   /// element).
   bool isLinear(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
+  /// How many of the last axes of the tensor's expression can be walked as one: all operands are stretched along none
+  /// of them or along all.
+  unsigned uniformAxes(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
 
   /// result[i] = value(i) for all elements of `tensor`, split among threads. `linear` promises that value uses the
-  /// index only for tensors of equal dimensions.
+  /// index only for tensors of equal dimensions. The last `innerAxes` axes are walked as one.
   void forEachElement(mlir::Value tensor, llvm::StringRef name, bool linear, int64_t cost,
-                      llvm::function_ref<mlir::Value(Kernel &, const Index &)> value);
+                      llvm::function_ref<mlir::Value(Kernel &, const Index &)> value, unsigned innerAxes = 1);
   /// body(k, coordinates) for every element of `space`, split among threads; `cost` estimates the operations of one.
   void forEach(llvm::ArrayRef<Dim> space, llvm::StringRef name, Dim cost,
                llvm::function_ref<void(Kernel &, llvm::ArrayRef<mlir::Value>)> body);

@@ -28,7 +28,7 @@ static const Function functions[] = {
     {"Softsign", false, false, 0, 0, [](const Real &x, double, double) { return x / (abs(x) + 1.0); }},
     {"Tanh", false, false, 0, 0, [](const Real &x, double, double) { return tanh(x); }},
     {"ThresholdedRelu", true, false, 1, 0,
-     [](const Real &x, double alpha, double) { return select(x < alpha, x.like(0.0), x); }},
+     [](const Real &x, double alpha, double) { return select(x > alpha, x, x.like(0.0)); }},
 };
 
 static const Function *find(StringRef name) {
@@ -57,6 +57,8 @@ FailureOr<SmallVector<RecurrentActivation>> qcc::activationsOf(const Node &node,
     const Function *f = find(name);
     if (!f)
       return node.error("has the unknown activation '" + name + "'");
+    if (f->name == "ScaledTanh" && (alpha == alphas.size() || beta == betas.size()))
+      return node.error("has the activation ScaledTanh without an alpha and a beta for it");
     result.push_back({f->name, f->hasAlpha && alpha < alphas.size() ? alphas[alpha++] : f->alpha,
                       f->hasBeta && beta < betas.size() ? betas[beta++] : f->beta});
   }

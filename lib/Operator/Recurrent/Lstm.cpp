@@ -31,7 +31,10 @@ static LogicalResult lowerLstm(const Node &node, Lowering &lowering) {
   r.forEachStep([&](Value t) {
     Kernel k(lowering, "lstm", lowering.loc);
     RecurrentStep s(r, k, t);
-    auto activate = [&](int64_t which, const Real &x) { return s.activate(*functions, 3, which, s.clipped(x)); };
+    // What is clipped are the gates and the cell's new part; the cell itself is not, which ONNX leaves open.
+    auto activate = [&](int64_t which, const Real &x) {
+      return s.activate(*functions, 3, which, which == 2 ? x : s.clipped(x));
+    };
     auto compute = [&] {
       SmallVector<Real> gates;
       for (int64_t gate = 0; gate < gateCount; ++gate)
