@@ -5,6 +5,10 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerGridSample(OperatorRegistry &);
+void registerNonMaxSuppression(OperatorRegistry &);
 void registerResize(OperatorRegistry &);
+void registerRoiAlign(OperatorRegistry &);
+void registerUnpool(OperatorRegistry &);
 
 } // namespace qcc
