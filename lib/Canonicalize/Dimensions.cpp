@@ -277,6 +277,10 @@ Dim Dimensions::ifEqual(Dim a, Dim b, Dim then, Dim otherwise) {
         return result;
   }
   return derived(Kind::IfEqual, {a, b, then, otherwise});
+  for (Dim difference : {sub(a, b), sub(b, a)}) // one is larger: a length is never -1
+    if (isNonNegative(sub(difference, constant(1))))
+      return otherwise;
+  return then == otherwise ? then : derived(Kind::IfEqual, {a, b, then, otherwise});
 }
 
 Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
@@ -291,6 +295,15 @@ Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
   return derived(Kind::IfNegative, {a, then, otherwise});
 }
 
+bool Dimensions::isCutTo(Dim cut, Dim length) const {
+  auto symbol = dyn_cast<AffineSymbolExpr>(cut);
+  if (!symbol || table[symbol.getPosition()].kind != Kind::Min)
+    return false;
+  ArrayRef<Dim> of = table[symbol.getPosition()].operands;
+  return (of[0] == length && constantOf(of[1]).value_or(0) > 0) ||
+         (of[1] == length && constantOf(of[0]).value_or(0) > 0);
+}
+
 Dim Dimensions::broadcast(Dim a, Dim b) {
   if (a == b)
     return a;
@@ -299,6 +312,12 @@ Dim Dimensions::broadcast(Dim a, Dim b) {
     return *constantA == 1 ? b : a;
   if (constantB)
     return *constantB == 1 ? a : b;
+  // A table cut to a length that it should have (positions, token types): where the two go together at all, the cut
+  // changes nothing.
+  if (isCutTo(a, b))
+    return b;
+  if (isCutTo(b, a))
+    return a;
   return ifEqual(a, constant(1), b, a);
 }
 

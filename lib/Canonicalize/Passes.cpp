@@ -25,6 +25,7 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
       {"merge-equal", "Makes one of nodes and constants that are the same", true, always(mergeEqual)},
       {"fold-batch-normalization", "Makes batch normalization a part of constant weights and biases before it", true,
        always(foldBatchNormalization)},
+      {"raise-activation", "Makes Swish, Gelu, HardSwish and Mish of their arithmetic", true, always(raiseActivation)},
       {"raise-normalization", "Makes RMS and layer normalization of their arithmetic", true,
        always(raiseNormalization)},
       {"raise-attention", "Makes attention of matrix products around a softmax", true, always(raiseAttention)},

@@ -259,7 +259,18 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
       return failure();
   for (auto [name, value] : llvm::zip(node.output(), op.getOutputs()))
     if (!name.empty()) {
-      if (scope.values.contains(name))
+      auto known = scope.values.find(name);
+      // Some exporters' graphs define a constant twice. ONNX forbids it; ONNX Runtime takes the last definition for all uses, and so
+      // do we, but not silently.
+      auto twin = known != scope.values.end() ? known->second.getDefiningOp<qcc::onnx::NodeOp>() : qcc::onnx::NodeOp();
+      if (twin && op.getOpType() == "Constant" && twin.getOpType() == "Constant" && twin.getDomain() == op.getDomain()) {
+        if (twin.getAttrs() != op.getAttrs())
+          emitWarning(loc) << "the constant '" << name << "' is defined twice; the last definition counts";
+        twin.setAttrsAttr(op.getAttrs());
+        twin->getResult(0).setType(op->getResult(0).getType());
+        continue;
+      }
+      if (known != scope.values.end())
         return emitError(loc) << "makes '" << name << "', which the graph has already";
       scope.values[name] = value;
     }

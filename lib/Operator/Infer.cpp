@@ -128,6 +128,16 @@ FailureOr<SmallVector<Value>> Infer::subgraph(Region &region, ArrayRef<Type> arg
   return llvm::to_vector(block.getTerminator()->getOperands());
 }
 
+void Infer::forget(Region &region) {
+  region.walk([&](Block *block) {
+    for (Value argument : block->getArguments())
+      state.contents.erase(argument);
+    for (Operation &inner : *block)
+      for (Value result : inner.getResults())
+        state.contents.erase(result);
+  });
+}
+
 /// The bytes of integers of `width` bits as the data of a weight.
 static ElementsAttr bytesOf(ArrayRef<int64_t> numbers, unsigned width, MLIRContext *context) {
   SmallVector<char> bytes;
@@ -138,10 +148,12 @@ static ElementsAttr bytesOf(ArrayRef<int64_t> numbers, unsigned width, MLIRConte
                        : DenseElementsAttr::getFromRawBuffer(type, bytes);
 }
 
-Value Infer::integers(ArrayRef<Dim> dims, ArrayRef<Dim> contents, Type element, bool behind) {
+Value Infer::integers(ArrayRef<Dim> dims, ArrayRef<Dim> contents, Type element) {
   OpBuilder b(op);
-  if (behind)
-    b.setInsertionPointAfter(op);
+  return integers(b, dims, contents, element);
+}
+
+Value Infer::integers(OpBuilder &b, ArrayRef<Dim> dims, ArrayRef<Dim> contents, Type element) {
   RankedTensorType type = state.dims.tensor(dims, element);
   Value made;
   if (llvm::all_of(contents, [](Dim value) { return bool(constantOf(value)); })) {
@@ -149,11 +161,11 @@ Value Infer::integers(ArrayRef<Dim> dims, ArrayRef<Dim> contents, Type element, 
     auto loc = dyn_cast<NameLoc>(op->getLoc());
     StringRef name = loc ? loc.getName().getValue() : op.getOpType();
     made = onnx::WeightOp::create(b, op->getLoc(), type, name,
-                                  bytesOf(numbers, element.getIntOrFloatBitWidth(), b.getContext()));
+                                  bytesOf(numbers, std::max(8u, element.getIntOrFloatBitWidth()), b.getContext()));
   } else {
-    auto node = create("qcc", "Dimensions", 1, {}, {}, type);
-    if (behind)
-      node->moveAfter(op);
+    auto node = onnx::NodeOp::create(b, op->getLoc(), TypeRange{type}, b.getStringAttr("Dimensions"),
+                                     b.getStringAttr("qcc"), b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
+                                     DictionaryAttr(), DenseI64ArrayAttr(), ValueRange(), 0);
     Infer(node, state).resolve("values", contents);
     made = node->getResult(0);
   }
@@ -183,7 +195,9 @@ static void materializeContents(onnx::NodeOp node, InferState &state) {
     SmallVector<Dim> values = it->second;
     if (!element || element.getWidth() < 8 || !type.hasStaticShape() || type.getNumElements() != int64_t(values.size()))
       continue;
-    result.replaceAllUsesWith(Infer(node, state).integers(dimsOf(type), values, element, /*behind=*/true));
+    OpBuilder b(node->getContext()); // behind the node: the values may be lengths that it defines
+    b.setInsertionPointAfter(node);
+    result.replaceAllUsesWith(Infer(node, state).integers(b, dimsOf(type), values, element));
   }
 }
 

@@ -11,6 +11,7 @@ const OperatorRegistry &OperatorRegistry::get() {
     registerControl(result);
     registerConvolution(result);
     registerElementwise(result);
+    registerImage(result);
     registerMovement(result);
     registerNormalization(result);
     registerQuantization(result);

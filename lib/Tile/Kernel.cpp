@@ -258,7 +258,9 @@ Index Kernel::broadcastIndex(const Index &index, ArrayRef<Dim> shape) {
   return Index(shape, result);
 }
 
-void Kernel::launch(Dim units, Dim work) {
+void Kernel::launch(Dim units, Dim work) { launch(lowering.size(units), lowering.size(work)); }
+
+void Kernel::launch(Value units, Value work) {
   LLVM::ReturnOp::create(b, ValueRange{});
   SmallVector<Type> types(function.getBody().front().getArgumentTypes());
   function.setFunctionType(LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(b.getContext()), types));
@@ -269,6 +271,6 @@ void Kernel::launch(Dim units, Dim work) {
       function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(), b.getUnitAttr());
   LLVM::LLVMFuncOp shared = lowering.intern(function, function.getSymName());
   launched = true;
-  tile::LaunchOp::create(lowering.host, lowering.loc, FlatSymbolRefAttr::get(shared.getSymNameAttr()),
-                         lowering.size(units), lowering.size(work), hostArguments);
+  tile::LaunchOp::create(lowering.host, lowering.loc, FlatSymbolRefAttr::get(shared.getSymNameAttr()), units, work,
+                         hostArguments);
 }

@@ -184,6 +184,11 @@ Value Lowering::allocate(Dim bytes) {
   return tile::BufferOp::create(host, loc, LLVM::LLVMPointerType::get(host.getContext()), count, known, IntegerAttr());
 }
 
+Value Lowering::allocate(Value bytes) {
+  auto ptr = LLVM::LLVMPointerType::get(host.getContext());
+  return tile::BufferOp::create(host, loc, ptr, bytes, AffineMapAttr(), IntegerAttr());
+}
+
 Value Lowering::storage(Value tensor) {
   Value &known = storages[tensor];
   if (known)
@@ -266,6 +271,26 @@ void Lowering::copy(Value tensor, Value to) {
   k.launch(dims.ceilDiv(total, elementsPerUnit), total);
 }
 
+void Lowering::copy(Type element, Value from, Value to, Value count) {
+  Kernel k(*this, "copy", loc);
+  Type raw = storageType(element);
+  Value source = k.argument(from), target = k.argument(to), end = k.argument(count);
+  Value first = k.mul(k.lo(), k.constant(elementsPerUnit)),
+        last = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), end);
+  k.loop(first, last, [&](Value i) { k.storeAt(target, i, raw, k.loadAt(source, i, raw)); });
+  Value unit = arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(elementsPerUnit));
+  k.launch(arith::CeilDivSIOp::create(host, loc, count, unit), count);
+}
+
+void Lowering::give(Value tensor, Value finished) {
+  if (!outputs.contains(tensor)) {
+    storages[tensor] = finished;
+    return;
+  }
+  auto type = cast<RankedTensorType>(tensor.getType());
+  copy(type.getElementType(), finished, storage(tensor), size(dims.product(dimsOf(type))));
+}
+
 bool Lowering::isLinear(Value tensor, ArrayRef<Dim> shape) const {
   auto node = tensor.getDefiningOp<onnx::NodeOp>();
   const Operator *definition = node ? OperatorRegistry::get().find(node) : nullptr;
@@ -282,8 +307,30 @@ bool Lowering::isLinear(Value tensor, ArrayRef<Dim> shape) const {
   });
 }
 
+unsigned Lowering::uniformAxes(Value tensor, ArrayRef<Dim> shape) const {
+  auto node = tensor.getDefiningOp<onnx::NodeOp>();
+  const Operator *definition = node ? OperatorRegistry::get().find(node) : nullptr;
+  if (!definition || !definition->pointwise || shape.empty())
+    return 1;
+  unsigned result = shape.size();
+  for (Value operand : node->getOperands()) {
+    if (isa<NoneType>(operand.getType()))
+      continue;
+    SmallVector<Dim> dims = dimsOf(operand.getType());
+    unsigned full = 0, stretched = 0;
+    while (full < dims.size() && full < shape.size() && dims[dims.size() - 1 - full] == shape[shape.size() - 1 - full])
+      ++full;
+    while (stretched < shape.size() && (stretched >= dims.size() || constantOf(dims[dims.size() - 1 - stretched]) == 1))
+      ++stretched;
+    result = std::min(result, std::max(full, stretched));
+    if (fused.contains(operand))
+      result = std::min(result, uniformAxes(operand, dims));
+  }
+  return std::max(result, 1u);
+}
+
 void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t cost,
-                              llvm::function_ref<Value(Kernel &, const Index &)> value) {
+                              llvm::function_ref<Value(Kernel &, const Index &)> value, unsigned innerAxes) {
   SmallVector<Dim> shape = dimsOf(tensor.getType());
   Dim total = dims.product(shape);
   Kernel k(*this, name, loc);
@@ -298,14 +345,19 @@ void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t
     k.launch(dims.ceilDiv(total, elementsPerUnit), dims.mul(total, dims.constant(cost)));
     return;
   }
-  ArrayRef<Dim> outer = ArrayRef<Dim>(shape).drop_back();
+  ArrayRef<Dim> outer = ArrayRef<Dim>(shape).drop_back(innerAxes);
   Dim rows = dims.product(outer);
   k.loop(k.lo(), k.hi(), [&](Value row) {
     SmallVector<Value> coordinates = k.delinearize(row, outer);
-    Value inner = k.dim(shape.back()), start = k.mul(row, inner);
-    coordinates.push_back({});
+    Value inner = k.dim(dims.product(ArrayRef<Dim>(shape).take_back(innerAxes))), start = k.mul(row, inner);
+    // One coordinate counts through all of the inner axes: in an element's number it is right where they are full, and
+    // where they are stretched it is not used. Its axis is the last one with more than one position.
+    coordinates.resize(shape.size(), k.constant(0));
+    size_t counter = shape.size() - 1;
+    while (counter > shape.size() - innerAxes && constantOf(shape[counter]) == 1)
+      --counter;
     k.loop(k.constant(0), inner, [&](Value i) {
-      coordinates.back() = i;
+      coordinates[counter] = i;
       Index index(shape, coordinates, k.add(start, i));
       k.store(tensor, index, value(k, index));
     });
@@ -371,12 +423,15 @@ LogicalResult Lowering::store(const Node &node) {
   if (definition->lower)
     return definition->lower(node, *this);
   Value result = node.output();
-  forEachElement(result, node.type().lower(), isLinear(result, node.outputDims()), definition->cost,
-                 [&](Kernel &k, const Index &index) { return definition->element(node, k, index); });
+  SmallVector<Dim> shape = node.outputDims();
+  forEachElement(
+      result, node.type().lower(), isLinear(result, shape), definition->cost,
+      [&](Kernel &k, const Index &index) { return definition->element(node, k, index); }, uniformAxes(result, shape));
   return success();
 }
 
 LogicalResult Lowering::block(Block &block) {
+  Location outer = loc;
   chooseFusion(block);
   chooseEpilogues(block);
   for (Operation &op : block)
@@ -387,6 +442,7 @@ LogicalResult Lowering::block(Block &block) {
       if (failed(lowerLinear(linear, *this)))
         return failure();
     }
+  loc = outer;
   return success();
 }
 

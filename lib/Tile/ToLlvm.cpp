@@ -266,6 +266,8 @@ private:
   void sync() { LLVM::CallOp::create(b, barrierFn, ValueRange{frame, thread, pending}); }
   void mark(Pending state) { store(c(state), pending); }
   Value convert(Operation *op);
+  Value allocate(Value bytes);
+  Value reuse(Value bytes);
 
   ModuleOp module;
   const TableLayout &table;
@@ -330,6 +332,41 @@ void RunWriter::writeRequire() {
   LLVM::ReturnOp::create(b, ValueRange{});
 }
 
+Value RunWriter::allocate(Value bytes) {
+  sync();
+  when(is(arith::CmpIPredicate::eq, thread, c(0)), [&] {
+    Value made;
+    callThrough(frame, offsetof(qcc_frame, allocate), ptr, {frame, bytes}, &made);
+    store(made, at(frame, offsetof(qcc_frame, exchange)));
+  });
+  mark(Serial);
+  sync();
+  Value made = load(ptr, at(frame, offsetof(qcc_frame, exchange)));
+  mark(Parallel); // thread 0 must not exchange another pointer before all have read this one
+  return made;
+}
+
+/// Storage in a loop: that of the iteration before, while it is large enough. Every thread remembers its address and
+/// size.
+Value RunWriter::reuse(Value bytes) {
+  Value memory, room;
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointAfter(pending.getDefiningOp());
+    memory = LLVM::AllocaOp::create(b, ptr, ptr, c(1), 8);
+    room = LLVM::AllocaOp::create(b, ptr, i64, c(1), 8);
+    store(c(-1), room);
+  }
+  Value has = load(i64, room);
+  bytes = arith::MaxSIOp::create(b, bytes, c(0));
+  when(is(arith::CmpIPredicate::slt, has, bytes), [&] {
+    Value more = arith::MaxSIOp::create(b, bytes, arith::AddIOp::create(b, has, has)); // grows by doubling
+    store(allocate(more), memory);
+    store(more, room);
+  });
+  return load(ptr, memory);
+}
+
 Value RunWriter::convert(Operation *op) {
   b.setInsertionPoint(op);
   b.setLoc(op->getLoc());
@@ -374,17 +411,9 @@ Value RunWriter::convert(Operation *op) {
     if (buffer.getSlot())
       return at(field(offsetof(qcc_frame, arena)),
                 load(i64, at(field(offsetof(qcc_frame, table)), 8 * (table.slots + int64_t(*buffer.getSlot())))));
-    sync();
-    when(isFirst, [&] {
-      Value made;
-      callThrough(frame, offsetof(qcc_frame, allocate), ptr, {frame, buffer.getBytes()}, &made);
-      store(made, at(frame, offsetof(qcc_frame, exchange)));
-    });
-    mark(Serial);
-    sync();
-    Value made = field(offsetof(qcc_frame, exchange));
-    mark(Parallel); // thread 0 must not exchange another pointer before all have read this one
-    return made;
+    if (!isRepeated(op) || outlivesIteration(buffer))
+      return allocate(buffer.getBytes());
+    return reuse(buffer.getBytes());
   }
   if (auto read = dyn_cast<tile::ReadOp>(op)) {
     sync();

@@ -80,6 +80,8 @@ private:
   /// for other numbers.
   Dim throughChoice(Dim choice, llvm::function_ref<Dim(Dim)> use);
   Dim simplify(Dim dim) const;
+  /// Whether `cut` is min(length, a positive constant).
+  bool isCutTo(Dim cut, Dim length) const;
 
   mlir::MLIRContext *context;
   llvm::SmallVector<Symbol> table;

@@ -10,6 +10,7 @@ void registerContraction(OperatorRegistry &);
 void registerControl(OperatorRegistry &);
 void registerConvolution(OperatorRegistry &);
 void registerElementwise(OperatorRegistry &);
+void registerImage(OperatorRegistry &);
 void registerMovement(OperatorRegistry &);
 void registerNormalization(OperatorRegistry &);
 void registerQuantization(OperatorRegistry &);

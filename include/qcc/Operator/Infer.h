@@ -52,6 +52,9 @@ public:
   /// ONNX's multidirectional broadcast of all the shapes given, which are required to allow it.
   llvm::SmallVector<Dim> broadcast(llvm::ArrayRef<llvm::SmallVector<Dim>> shapes);
 
+  /// The inference of another node of the same program.
+  Infer of(onnx::NodeOp node) const { return Infer(node, state); }
+
   // A node may become other nodes, which are made in front of it and have their types at once.
   /// A node with one result. Null inputs are absent.
   mlir::FailureOr<mlir::Value> make(llvm::StringRef type, int64_t version, mlir::ValueRange inputs,
@@ -68,8 +71,9 @@ public:
                    llvm::ArrayRef<Dim> offset, llvm::ArrayRef<Dim> step);
   /// A slice of `value` along one axis.
   mlir::Value slice(mlir::Value value, int64_t axis, Dim start, Dim length);
-  /// A tensor of integers whose contents are known; in front of the node, or behind it when they depend on it.
-  mlir::Value integers(llvm::ArrayRef<Dim> dims, llvm::ArrayRef<Dim> contents, mlir::Type element, bool behind = false);
+  /// A tensor of integers or booleans whose contents are known.
+  mlir::Value integers(llvm::ArrayRef<Dim> dims, llvm::ArrayRef<Dim> contents, mlir::Type element);
+  mlir::Value integers(mlir::OpBuilder &b, llvm::ArrayRef<Dim> dims, llvm::ArrayRef<Dim> contents, mlir::Type element);
   /// A constant of float32 without dimensions.
   mlir::Value number(double value);
   mlir::NamedAttribute attribute(llvm::StringRef name, int64_t value) const;
@@ -83,6 +87,8 @@ public:
 
   /// Infers a subgraph whose block arguments get `arguments` as types; the values it yields are returned.
   mlir::FailureOr<llvm::SmallVector<mlir::Value>> subgraph(mlir::Region &region, llvm::ArrayRef<mlir::Type> arguments);
+  /// Forgets what is known of the values of a region that is about to go.
+  void forget(mlir::Region &region);
 
 private:
   onnx::NodeOp create(llvm::StringRef domain, llvm::StringRef type, int64_t version, mlir::ValueRange inputs,

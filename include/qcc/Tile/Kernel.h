@@ -104,6 +104,7 @@ public:
 
   /// Ends the kernel and launches it over `units` units; `work` estimates the scalar operations of all of them.
   void launch(Dim units, Dim work);
+  void launch(mlir::Value units, mlir::Value work); // of the host
 
 private:
   mlir::LLVM::LLVMFuncOp function;

@@ -63,6 +63,7 @@ public:
   bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
   mlir::Value allocate(Dim bytes);
+  mlir::Value allocate(mlir::Value bytes);
   /// Whether the tensor is computed in place by its consumer.
   bool isFused(mlir::Value tensor) const { return fused.contains(tensor); }
   /// The pointwise result that is computed from each element of `tensor` instead of storing it; null when it is stored.
@@ -72,17 +73,25 @@ public:
   /// Whether every element of the tensor's fused expression reads its operands at the same element number (or a single
   /// element).
   bool isLinear(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
+  /// How many of the last axes of the tensor's expression can be walked as one: all operands are stretched along none
+  /// of them or along all.
+  unsigned uniformAxes(mlir::Value tensor, llvm::ArrayRef<Dim> dims) const;
 
   /// result[i] = value(i) for all elements of `tensor`, split among threads. `linear` promises that value uses the
-  /// index only for tensors of equal dimensions.
+  /// index only for tensors of equal dimensions. The last `innerAxes` axes are walked as one.
   void forEachElement(mlir::Value tensor, llvm::StringRef name, bool linear, int64_t cost,
-                      llvm::function_ref<mlir::Value(Kernel &, const Index &)> value);
+                      llvm::function_ref<mlir::Value(Kernel &, const Index &)> value, unsigned innerAxes = 1);
   /// body(k, coordinates) for every element of `space`, split among threads; `cost` estimates the operations of one.
   void forEach(llvm::ArrayRef<Dim> space, llvm::StringRef name, Dim cost,
                llvm::function_ref<void(Kernel &, llvm::ArrayRef<mlir::Value>)> body);
 
   /// Copies all elements of a tensor into storage given.
   void copy(mlir::Value tensor, mlir::Value storage);
+  /// The same for `count` elements between two pieces of storage.
+  void copy(mlir::Type element, mlir::Value from, mlir::Value to, mlir::Value count);
+  /// Makes finished storage that nothing writes any more the storage of a tensor, or copies it to the output that the
+  /// tensor is.
+  void give(mlir::Value tensor, mlir::Value finished);
   /// Lowers the nodes of a block where the host now stands; block arguments must have storage.
   mlir::LogicalResult block(mlir::Block &block);
   /// Gives a tensor (a block argument, for instance) storage made elsewhere.

@@ -20,6 +20,13 @@ struct ProgramSignature {
 /// share one. Returns each slot's sizes, of which the largest counts.
 llvm::SmallVector<llvm::SmallVector<Dim>> planMemory(mlir::func::FuncOp run);
 
+/// The pointers that a use of a pointer hands it on to.
+llvm::SmallVector<mlir::Value> reachedThrough(mlir::Operation *user);
+/// Whether an operation stands in a loop of the host.
+bool isRepeated(mlir::Operation *op);
+/// Whether a buffer of a loop may be used by another iteration than the one that makes it.
+bool outlivesIteration(tile::BufferOp buffer);
+
 /// Replaces the function `run` of tile operations by the exported program: `plan`, the SPMD `run` and the descriptor
 /// `qcc_program_v1`. Fails when an input symbol is bound by no input.
 mlir::LogicalResult convertProgram(mlir::ModuleOp module, const Dimensions &dims, const ProgramSignature &signature);

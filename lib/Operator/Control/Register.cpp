@@ -1,4 +1,9 @@
+#include "Register.h"
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerControl(OperatorRegistry &registry) {}
+void qcc::registerControl(OperatorRegistry &registry) {
+  registerIf(registry);
+  registerLoop(registry);
+  registerScanLoop(registry);
+}

@@ -1,0 +1,10 @@
+// The operator families of this folder, one source file each.
+#pragma once
+
+namespace qcc {
+
+class OperatorRegistry;
+
+void registerResize(OperatorRegistry &);
+
+} // namespace qcc
