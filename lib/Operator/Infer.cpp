@@ -173,6 +173,15 @@ Value Infer::integers(OpBuilder &b, ArrayRef<Dim> dims, ArrayRef<Dim> contents, 
   return made;
 }
 
+Value Infer::number(double value) {
+  OpBuilder b(op);
+  auto single = float(value);
+  auto bytes = ArrayRef(reinterpret_cast<const char *>(&single), sizeof(single));
+  auto data = DenseElementsAttr::getFromRawBuffer(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()), bytes);
+  auto type = RankedTensorType::get({}, b.getF32Type());
+  return onnx::WeightOp::create(b, op->getLoc(), type, op.getOpType(), data);
+}
+
 /// A value whose contents are all expressions is made from them, so that the computation behind it can vanish.
 static void materializeContents(onnx::NodeOp node, InferState &state) {
   if (node.getDomain() == "qcc" && node.getOpType() == "Dimensions")
@@ -193,22 +202,36 @@ static void materializeContents(onnx::NodeOp node, InferState &state) {
 }
 
 onnx::NodeOp Infer::create(StringRef domain, StringRef type, int64_t version, ValueRange inputs,
-                           ArrayRef<NamedAttribute> attrs, Type result) {
+                           ArrayRef<NamedAttribute> attrs, TypeRange results) {
   OpBuilder b(op);
-  return onnx::NodeOp::create(b, op->getLoc(), TypeRange{result}, b.getStringAttr(type), b.getStringAttr(domain),
+  return onnx::NodeOp::create(b, op->getLoc(), results, b.getStringAttr(type), b.getStringAttr(domain),
                               b.getI64IntegerAttr(version), b.getDictionaryAttr(attrs), DictionaryAttr(),
                               DenseI64ArrayAttr(), inputs, 0);
 }
 
-FailureOr<Value> Infer::make(StringRef type, int64_t version, ValueRange inputs, ArrayRef<NamedAttribute> attrs) {
-  onnx::NodeOp node = create("", type, version, inputs, attrs, UnrankedTensorType::get(NoneType::get(op.getContext())));
+FailureOr<SmallVector<Value>> Infer::makeAll(StringRef type, int64_t version, unsigned results, ValueRange inputs,
+                                             ArrayRef<NamedAttribute> attrs, StringRef domain) {
+  OpBuilder b(op);
+  SmallVector<Value> operands;
+  for (Value input : inputs)
+    operands.push_back(input ? input : Value(onnx::AbsentOp::create(b, op->getLoc(), b.getNoneType())));
+  SmallVector<Type> types(results, UnrankedTensorType::get(b.getNoneType()));
+  onnx::NodeOp node = create(domain, type, version, operands, attrs, types);
   Infer infer(node, state);
   const Operator *definition = OperatorRegistry::get().find(node);
   if (!definition)
     return error("needs the operator " + type);
   if (failed(definition->infer(infer)))
     return failure();
-  return node->getResult(0);
+  return llvm::to_vector(ValueRange(node->getResults()));
+}
+
+FailureOr<Value> Infer::make(StringRef type, int64_t version, ValueRange inputs, ArrayRef<NamedAttribute> attrs,
+                             StringRef domain) {
+  auto all = makeAll(type, version, 1, inputs, attrs, domain);
+  if (failed(all))
+    return failure();
+  return all->front();
 }
 
 Value Infer::reshape(Value value, ArrayRef<Dim> dims) {
@@ -252,6 +275,10 @@ NamedAttribute Infer::attribute(StringRef name, ArrayRef<int64_t> values) const 
 NamedAttribute Infer::attribute(StringRef name, StringRef value) const {
   Builder b(op.getContext());
   return b.getNamedAttr(name, b.getStringAttr(value));
+}
+NamedAttribute Infer::floatAttribute(StringRef name, double value) const {
+  Builder b(op.getContext());
+  return b.getNamedAttr(name, b.getF32FloatAttr(float(value)));
 }
 
 Value Infer::checked(Value value) {

@@ -56,9 +56,14 @@ public:
   Infer of(onnx::NodeOp node) const { return Infer(node, state); }
 
   // A node may become other nodes, which are made in front of it and have their types at once.
-  /// A node with one result. `domain` is the default one.
+  /// A node with one result. Null inputs are absent.
   mlir::FailureOr<mlir::Value> make(llvm::StringRef type, int64_t version, mlir::ValueRange inputs,
-                                    llvm::ArrayRef<mlir::NamedAttribute> attrs = {});
+                                    llvm::ArrayRef<mlir::NamedAttribute> attrs = {}, llvm::StringRef domain = "");
+  /// A node with several results.
+  mlir::FailureOr<llvm::SmallVector<mlir::Value>> makeAll(llvm::StringRef type, int64_t version, unsigned results,
+                                                          mlir::ValueRange inputs,
+                                                          llvm::ArrayRef<mlir::NamedAttribute> attrs = {},
+                                                          llvm::StringRef domain = "");
   mlir::Value reshape(mlir::Value value, llvm::ArrayRef<Dim> dims);
   /// A view of `value`: along its axis a, the element for index i stands at offset[a] + step[a] * i[from[a]], or at
   /// offset[a] where from[a] is -1.
@@ -69,9 +74,12 @@ public:
   /// A tensor of integers or booleans whose contents are known.
   mlir::Value integers(llvm::ArrayRef<Dim> dims, llvm::ArrayRef<Dim> contents, mlir::Type element);
   mlir::Value integers(mlir::OpBuilder &b, llvm::ArrayRef<Dim> dims, llvm::ArrayRef<Dim> contents, mlir::Type element);
+  /// A constant of float32 without dimensions.
+  mlir::Value number(double value);
   mlir::NamedAttribute attribute(llvm::StringRef name, int64_t value) const;
   mlir::NamedAttribute attribute(llvm::StringRef name, llvm::ArrayRef<int64_t> values) const;
   mlir::NamedAttribute attribute(llvm::StringRef name, llvm::StringRef value) const;
+  mlir::NamedAttribute floatAttribute(llvm::StringRef name, double value) const;
   /// `value`, behind the checks that were required of this node: for a node that is replaced.
   mlir::Value checked(mlir::Value value);
   /// Uses of result `i` become uses of `value`.
@@ -84,7 +92,7 @@ public:
 
 private:
   onnx::NodeOp create(llvm::StringRef domain, llvm::StringRef type, int64_t version, mlir::ValueRange inputs,
-                      llvm::ArrayRef<mlir::NamedAttribute> attrs, mlir::Type result);
+                      llvm::ArrayRef<mlir::NamedAttribute> attrs, mlir::TypeRange results);
 
   InferState &state;
 };

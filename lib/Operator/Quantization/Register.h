@@ -6,5 +6,10 @@ namespace qcc {
 class OperatorRegistry;
 
 void registerBlockQuantized(OperatorRegistry &);
+void registerDynamicQuantize(OperatorRegistry &);
+void registerIntegerProducts(OperatorRegistry &);
+void registerQLinear(OperatorRegistry &);
+void registerQuantizeLinear(OperatorRegistry &);
+void registerRequantize(OperatorRegistry &);
 
 } // namespace qcc
