@@ -34,14 +34,14 @@ class RunError(RuntimeError):
         self.code, self.node = error.code, node
 
 
-def compile(model, output=None, *, target=None, fmt=None, act=None, recipe=None, options=()):
+def compile(model, output=None, *, target=None, fmt=None, act=None, head_fmt=None, options=()):
     """Compiles an ONNX file (or a folder as Hugging Face lays it out) and returns the artifact's path.
 
-    target, fmt, act and recipe are qcc's options of the same names, `options` are further command-line arguments.
+    target, fmt, act and head_fmt are qcc's options of the same names, `options` are further command-line arguments.
     """
     output = Path(output) if output is not None else Path(model).with_suffix(".qcc")
     command = [_native.program("qcc"), str(model), "-o", str(output)]
-    for name, value in (("target", target), ("fmt", fmt), ("act", act), ("recipe", recipe)):
+    for name, value in (("target", target), ("fmt", fmt), ("act", act), ("head-fmt", head_fmt)):
         if value is not None:
             command.append(f"--{name}={value if isinstance(value, (str, Path)) else ','.join(value)}")
     done = subprocess.run([*command, *map(str, options)], capture_output=True, text=True)
