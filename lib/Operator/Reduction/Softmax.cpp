@@ -125,8 +125,12 @@ static LogicalResult inferExtremum(Infer &infer) {
   auto axis = infer.axis(infer.intAttr("axis", 0), int64_t(dims.size()));
   if (failed(axis))
     return failure();
+  Dim length = dims[*axis], one = infer.dim().constant(1);
+  if (constantOf(length) == 0)
+    return infer.error("has no element along axis " + Twine(*axis) + " to choose");
+  infer.requireEqual(infer.dim().max(length, one), length);
   if (infer.intAttr("keepdims", 1))
-    dims[*axis] = infer.dim().constant(1);
+    dims[*axis] = one;
   else
     dims.erase(dims.begin() + *axis);
   infer.result(0, dims, IntegerType::get(infer.op.getContext(), 64));
