@@ -260,10 +260,11 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
   for (auto [name, value] : llvm::zip(node.output(), op.getOutputs()))
     if (!name.empty()) {
       auto known = scope.values.find(name);
-      // Some exporters' graphs define a constant twice. ONNX forbids it; ONNX Runtime takes the last definition for all uses, and so
-      // do we, but not silently.
+      // Some exporters' graphs define a constant twice. ONNX forbids it; ONNX Runtime takes the last definition for all
+      // uses, and so do we, but not silently.
       auto twin = known != scope.values.end() ? known->second.getDefiningOp<qcc::onnx::NodeOp>() : qcc::onnx::NodeOp();
-      if (twin && op.getOpType() == "Constant" && twin.getOpType() == "Constant" && twin.getDomain() == op.getDomain()) {
+      if (twin && op.getOpType() == "Constant" && twin.getOpType() == "Constant" &&
+          twin.getDomain() == op.getDomain()) {
         if (twin.getAttrs() != op.getAttrs())
           emitWarning(loc) << "the constant '" << name << "' is defined twice; the last definition counts";
         twin.setAttrsAttr(op.getAttrs());

@@ -123,10 +123,11 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
     Value m = channel(k, batch, row);
     Value line = k.add(k.mul(batch[0], k.dim(weightDims[0])), m);
     Value at = k.add(k.mul(line, k.dim(columns)), column);
-    if (isDense)
-      c.store(k, m, Index(resultDims, at), sum);
-    else
-      k.storeAt(k.argument(sums), at, accumulator, sum);
+    if (!isDense)
+      return k.storeAt(k.argument(sums), at, accumulator, sum);
+    SmallVector<Value> coordinates = {batch[0], m};
+    llvm::append_range(coordinates, k.delinearize(column, output));
+    c.store(k, m, Index(resultDims, coordinates, at), sum);
   };
   emitContraction(lowering, name, product);
   if (isDense)
