@@ -1,4 +1,4 @@
-#include "Match.h"
+#include "ConstantMath.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Canonicalize/Raise.h"
 
@@ -6,39 +6,12 @@ using namespace mlir;
 using namespace qcc;
 
 namespace {
-/// Arithmetic on constants, as nodes that constant folding computes.
-struct ConstantMath {
-  OpBuilder &b;
-  Location loc;
-
-  Value node(StringRef type, int64_t version, ValueRange operands, ArrayRef<int64_t> shape) {
-    Type element = cast<RankedTensorType>(operands[0].getType()).getElementType();
-    return makeNode(b, loc, type, version, operands, {}, RankedTensorType::get(shape, element));
-  }
-  /// An operation of two constants of which the first one is not stretched.
-  Value binary(StringRef type, Value x, Value y) {
-    return node(type, 14, {x, y}, cast<RankedTensorType>(x.getType()).getShape());
-  }
-  Value reshape(Value x, ArrayRef<int64_t> shape) {
-    if (cast<RankedTensorType>(x.getType()).getShape() == shape)
-      return x;
-    return node("Reshape", 14, {x, Value()}, shape);
-  }
-  Value scalar(Type element, double number) {
-    auto type = RankedTensorType::get({}, element);
-    auto value = DenseElementsAttr::get(type, b.getFloatAttr(element, number));
-    auto bytes = DenseElementsAttr::getFromRawBuffer(
-        RankedTensorType::get({int64_t(value.getRawData().size())}, b.getI8Type()), value.getRawData());
-    return onnx::WeightOp::create(b, loc, type, "epsilon", bytes);
-  }
-};
-
 /// What a batch normalization multiplies each channel by and then adds to it.
 struct Affine {
   Value scale, shift;
   Affine(ConstantMath &m, const Node &norm) {
     Value variance = norm.input(4);
-    Value epsilon = m.scalar(norm.element(4), norm.floatAttr("epsilon", 1e-5));
+    Value epsilon = m.scalar(norm.element(4), norm.floatAttr("epsilon", 1e-5), "epsilon");
     Value deviation =
         m.node("Sqrt", 13, {m.binary("Add", variance, epsilon)}, cast<RankedTensorType>(variance.getType()).getShape());
     scale = m.binary("Div", norm.input(1), deviation);
@@ -115,7 +88,7 @@ static void fold(onnx::NodeOp normOp) {
   if (biasType) {
     Value own = m.reshape(before.input(2), {biasType.getNumElements()});
     if (double beta = before.floatAttr("beta", 1); beta != 1)
-      own = m.binary("Mul", own, m.scalar(element, beta));
+      own = m.binary("Mul", own, m.scalar(element, beta, "beta"));
     bias = m.binary("Add", bias, m.binary("Mul", affine.scale, own));
   }
   llvm::erase_if(attrs, [](NamedAttribute attr) { return attr.getName() == "beta"; });

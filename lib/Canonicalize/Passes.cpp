@@ -25,6 +25,8 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
       {"merge-equal", "Makes one of nodes and constants that are the same", true, always(mergeEqual)},
       {"fold-batch-normalization", "Makes batch normalization a part of constant weights and biases before it", true,
        always(foldBatchNormalization)},
+      {"multiply-codes", "Makes products of dequantized operands sums of products of their codes", true,
+       always(multiplyCodes)},
       {"raise-activation", "Makes Swish, Gelu, HardSwish and Mish of their arithmetic", true, always(raiseActivation)},
       {"raise-normalization", "Makes RMS and layer normalization of their arithmetic", true,
        always(raiseNormalization)},

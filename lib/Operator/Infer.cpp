@@ -221,9 +221,19 @@ FailureOr<SmallVector<Value>> Infer::makeAll(StringRef type, int64_t version, un
   const Operator *definition = OperatorRegistry::get().find(node);
   if (!definition)
     return error("needs the operator " + type);
-  if (failed(definition->infer(infer)))
+  llvm::DenseMap<Value, Value> replacements;
+  std::swap(replacements, state.replacements); // those of the node that makes this one
+  LogicalResult inferred = definition->infer(infer);
+  std::swap(replacements, state.replacements);
+  if (failed(inferred))
     return failure();
-  return llvm::to_vector(ValueRange(node->getResults()));
+  // A node that became other nodes has no lowering of its own.
+  SmallVector<Value> made;
+  for (Value result : node->getResults()) {
+    auto it = replacements.find(result);
+    made.push_back(it == replacements.end() ? result : it->second);
+  }
+  return made;
 }
 
 FailureOr<Value> Infer::make(StringRef type, int64_t version, ValueRange inputs, ArrayRef<NamedAttribute> attrs,
@@ -297,6 +307,7 @@ void Infer::replace(unsigned i, Value value) {
   if (!hasOutput(i))
     return;
   result.setType(value.getType());
+  state.replacements[result] = value;
   if (auto contents = contentsOf(value))
     state.contents[result] = *contents;
   result.replaceAllUsesWith(value);

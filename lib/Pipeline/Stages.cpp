@@ -31,6 +31,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   removeIdentities(*c.module);
   mergeEqual(*c.module);
   foldBatchNormalization(*c.module);
+  multiplyCodes(*c.module);
   raiseActivation(*c.module);
   raiseNormalization(*c.module);
   raiseAttention(*c.module);

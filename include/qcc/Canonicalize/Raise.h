@@ -11,6 +11,10 @@ void removeIdentities(mlir::ModuleOp module);
 void mergeEqual(mlir::ModuleOp module);
 /// Batch normalizations behind convolutions and matrix products become part of their constant weights and biases.
 void foldBatchNormalization(mlir::ModuleOp module);
+/// Convolutions and matrix products of dequantized operands multiply the codes without their zeros, as whole numbers in
+/// float32, and the sums by the product of the scales: where every sum is within 2^24, it is exact, in whatever order
+/// its terms are added.
+void multiplyCodes(mlir::ModuleOp module);
 /// Swish, HardSwish, Mish and both forms of Gelu from their arithmetic.
 void raiseActivation(mlir::ModuleOp module);
 /// RMS and layer normalization from their arithmetic.

@@ -12,6 +12,8 @@ struct InferState {
   Dimensions &dims;
   /// Contents of small integer tensors, as far as they are known before the program runs, in row-major order.
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Dim>> contents;
+  /// What the results of the node that is being inferred were replaced by.
+  llvm::DenseMap<mlir::Value, mlir::Value> replacements;
 };
 
 /// The node whose results are to be given types; every operand has a ranked type.

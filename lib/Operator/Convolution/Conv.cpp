@@ -17,7 +17,8 @@ FailureOr<Convolution> Convolution::of(const Node &node, Dimensions &dims, unsig
     return failure();
   Convolution c;
   c.input = node.input(input), c.weights = node.input(weights);
-  c.groups = node.intAttr("group", 1);
+  int64_t groups = node.intAttr("group", 1);
+  c.groups = dims.constant(groups);
   c.window = *window;
   c.accumulator = accumulator;
   c.inPlace = isPlain(node);
@@ -26,19 +27,19 @@ FailureOr<Convolution> Convolution::of(const Node &node, Dimensions &dims, unsig
   c.readWeight = [=](Kernel &k, Value value, Value) { return castNumber(k.b, value, weightType, accumulator); };
   auto channels = constantOf(node.dims(input)[1]), perGroup = constantOf(node.dims(weights)[1]);
   auto outputs = constantOf(node.dims(weights)[0]);
-  if (c.groups < 1 || (outputs && *outputs % c.groups))
-    return node.error("has " + Twine(outputs.value_or(0)) + " output channels in " + Twine(c.groups) + " groups");
-  if (channels && perGroup && *channels != *perGroup * c.groups)
+  if (groups < 1 || (outputs && *outputs % groups))
+    return node.error("has " + Twine(outputs.value_or(0)) + " output channels in " + Twine(groups) + " groups");
+  if (channels && perGroup && *channels != *perGroup * groups)
     return node.error("has an operand with " + Twine(*channels) + " channels where its weights say " +
-                      Twine(*perGroup * c.groups));
+                      Twine(*perGroup * groups));
   return c;
 }
 
 void qcc::requireFit(Infer &infer, const Convolution &c, unsigned input, unsigned weights) {
   Dimensions &dims = infer.dim();
-  Dim groups = dims.constant(c.groups), outputs = infer.dims(weights)[0];
-  infer.requireEqual(infer.dims(input)[1], dims.mul(infer.dims(weights)[1], groups));
-  infer.requireEqual(dims.mul(dims.floorDiv(outputs, groups), groups), outputs);
+  Dim outputs = infer.dims(weights)[0];
+  infer.requireEqual(infer.dims(input)[1], dims.mul(infer.dims(weights)[1], c.groups));
+  infer.requireEqual(dims.mul(dims.floorDiv(outputs, c.groups), c.groups), outputs);
 }
 
 SmallVector<Dim> Convolution::resultDims() const {
@@ -47,9 +48,11 @@ SmallVector<Dim> Convolution::resultDims() const {
   return result;
 }
 
-static void emitDepthwise(Lowering &lowering, StringRef name, const Convolution &c, Planes &planes) {
+void qcc::emitDepthwise(Lowering &lowering, StringRef name, const Convolution &c) {
+  Planes planes(lowering, c.input, c.window, c.accumulator, c.inPlace);
+  planes.read = c.read;
   SmallVector<Dim> weightDims = dimsOf(c.weights.getType()), inputDims = dimsOf(c.input.getType());
-  Dim perGroup = lowering.dims.floorDiv(weightDims[0], lowering.dims.constant(c.groups));
+  Dim perGroup = lowering.dims.floorDiv(weightDims[0], c.groups);
   Dim taps = lowering.dims.product(kernelDims(c.window));
   Sweep sweep;
   sweep.window = c.window;
@@ -74,10 +77,10 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
   Dimensions &dims = lowering.dims;
   Type accumulator = c.accumulator;
   SmallVector<Dim> inputDims = dimsOf(c.input.getType()), weightDims = dimsOf(c.weights.getType());
+  if (constantOf(c.groups) != 1 && constantOf(weightDims[1]) == 1)
+    return emitDepthwise(lowering, name, c);
   Planes planes(lowering, c.input, c.window, accumulator, c.inPlace);
   planes.read = c.read;
-  if (c.groups > 1 && constantOf(weightDims[1]) == 1)
-    return emitDepthwise(lowering, name, c, planes);
   if (!c.inPlace)
     planes.fill();
 
@@ -88,7 +91,7 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
   bool isDense = true;
   for (size_t i = 1; i < output.size(); ++i)
     isDense &= planes.step(i - 1) == dims.product(ArrayRef(output).drop_front(i));
-  Dim groups = dims.constant(c.groups), perGroup = dims.floorDiv(weightDims[0], groups), channels = weightDims[1];
+  Dim groups = c.groups, perGroup = dims.floorDiv(weightDims[0], groups), channels = weightDims[1];
   SmallVector<Dim> depthDims = {channels};
   llvm::append_range(depthDims, kernelDims(c.window));
   Dim columns = isDense ? dims.product(output) : planes.span();
@@ -123,10 +126,11 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
     Value m = channel(k, batch, row);
     Value line = k.add(k.mul(batch[0], k.dim(weightDims[0])), m);
     Value at = k.add(k.mul(line, k.dim(columns)), column);
-    if (isDense)
-      c.store(k, m, Index(resultDims, at), sum);
-    else
-      k.storeAt(k.argument(sums), at, accumulator, sum);
+    if (!isDense)
+      return k.storeAt(k.argument(sums), at, accumulator, sum);
+    SmallVector<Value> coordinates = {batch[0], m};
+    llvm::append_range(coordinates, k.delinearize(column, output));
+    c.store(k, m, Index(resultDims, coordinates, at), sum);
   };
   emitContraction(lowering, name, product);
   if (isDense)

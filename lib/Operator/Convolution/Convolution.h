@@ -9,7 +9,7 @@ namespace qcc {
 /// group of output channel m and C the number of input channels of a group.
 struct Convolution {
   mlir::Value input, weights;
-  int64_t groups = 1;
+  Dim groups;
   Window window;
   mlir::Type accumulator;
   /// Whether all windows lie within the input and step by one, so that it is read where it is.
@@ -31,6 +31,8 @@ struct Convolution {
 /// Requires the channels of the input, the weights and the groups to fit together when the program runs.
 void requireFit(Infer &infer, const Convolution &convolution, unsigned input, unsigned weights);
 
+/// The same channel by channel, for groups of one input channel each.
+void emitDepthwise(Lowering &lowering, llvm::StringRef name, const Convolution &convolution);
 void emitConvolution(Lowering &lowering, llvm::StringRef name, const Convolution &convolution);
 
 } // namespace qcc

@@ -3,8 +3,10 @@
 #include "qcc/Operator/Registry.h"
 
 void qcc::registerConvolution(OperatorRegistry &registry) {
+  registerCausalConv(registry);
   registerConv(registry);
   registerConvTranspose(registry);
+  registerDeformConv(registry);
   registerGlobalPool(registry);
   registerPool(registry);
 }

@@ -5,6 +5,7 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerCausalConv(OperatorRegistry &);
 void registerConv(OperatorRegistry &);
 void registerConvTranspose(OperatorRegistry &);
 void registerDeformConv(OperatorRegistry &);
