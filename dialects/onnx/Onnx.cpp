@@ -1,15 +1,24 @@
 #include "dialects/onnx/Onnx.h"
 #include "mlir/IR/Builders.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/DialectResourceBlobManager.h"
+#include "llvm/ADT/TypeSwitch.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace qcc::onnx;
 
 #include "dialects/onnx/OnnxDialect.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "dialects/onnx/OnnxTypes.cpp.inc"
 #define GET_OP_CLASSES
 #include "dialects/onnx/OnnxOps.cpp.inc"
 
 void OnnxDialect::initialize() {
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "dialects/onnx/OnnxTypes.cpp.inc"
+      >();
   addOperations<
 #define GET_OP_LIST
 #include "dialects/onnx/OnnxOps.cpp.inc"
@@ -83,6 +92,13 @@ Type qcc::onnx::elementType(int64_t dataType, MLIRContext *context) {
 LogicalResult NodeOp::verify() {
   if (getOpType().empty())
     return emitOpError("has no operator type");
+  for (Type type : llvm::concat<const Type>(getOperandTypes(), getResultTypes())) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    auto dims = tensor ? dyn_cast_if_present<AffineMapAttr>(tensor.getEncoding()) : AffineMapAttr();
+    if (dims && (dims.getValue().getNumDims() != 0 || dims.getValue().getNumResults() != tensor.getRank()))
+      return emitOpError("has a type whose ") << tensor.getRank() << " dimensions are given by another number of "
+                                              << "expressions: " << type;
+  }
   if (auto defines = getDefines()) {
     if (defines->size() % 3)
       return emitOpError("'defines' is not a list of (symbol, operand, element) triples");
@@ -100,9 +116,16 @@ LogicalResult WeightOp::verify() {
     return emitOpError("has a dynamic shape");
   if (!bytes.getElementType().isInteger(8))
     return emitOpError("holds elements of ") << bytes.getElementType() << ", expected bytes";
-  std::optional<int64_t> expected = rawBytes(type.getElementType(), type.getNumElements());
-  if (!expected || *expected != bytes.getNumElements())
-    return emitOpError("'") << getName() << "' holds " << bytes.getNumElements() << " bytes, but " << type << " needs "
-                            << (expected ? *expected : -1);
+  int64_t count = 1;
+  bool fits = llvm::none_of(type.getShape(), [&](int64_t size) { return llvm::MulOverflow(count, size, count); });
+  std::optional<int64_t> expected = fits ? rawBytes(type.getElementType(), count) : std::nullopt;
+  if (!expected)
+    return emitOpError("'") << getName() << "' has more bytes than can be counted: " << type;
+  int64_t held = bytes.getNumElements();
+  if (auto resource = dyn_cast<DenseResourceElementsAttr>(getData()))
+    if (AsmResourceBlob *blob = resource.getRawHandle().getBlob()) // elided when the IR was printed without it
+      held = std::min(held, int64_t(blob->getData().size()));
+  if (*expected != held)
+    return emitOpError("'") << getName() << "' holds " << held << " bytes, but " << type << " needs " << *expected;
   return success();
 }

@@ -11,6 +11,9 @@
 
 #include "dialects/onnx/OnnxDialect.h.inc"
 
+#define GET_TYPEDEF_CLASSES
+#include "dialects/onnx/OnnxTypes.h.inc"
+
 #define GET_OP_CLASSES
 #include "dialects/onnx/OnnxOps.h.inc"
 

@@ -13,10 +13,16 @@ def Onnx_Dialect : Dialect {
   let cppNamespace = "::qcc::onnx";
   let summary = "An imported ONNX graph";
   let description = [{
-    Values are ranked tensors (`tensor<*xT>` before shape inference where the file says nothing). Signed integers are signless
+    Values are ranked tensors, or `tensor<*x!onnx.unknown>` before shape inference where the file says nothing. Signed integers are signless
     MLIR integers, unsigned integers are `ui` types, booleans are `i1`. A dimension that is not a constant is `?` in the shape and
     an affine expression over the program's dimension symbols in the tensor's encoding, an affine map from those symbols to all dimensions.
   }];
+  let useDefaultTypePrinterParser = 1;
+}
+
+def Onnx_UnknownType : TypeDef<Onnx_Dialect, "Unknown"> {
+  let mnemonic = "unknown";
+  let summary = "The element type of a value whose type shape inference has to find";
 }
 
 class Onnx_Op<string mnemonic, list<Trait> traits = []> : Op<Onnx_Dialect, mnemonic, traits>;

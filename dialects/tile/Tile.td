@@ -13,6 +13,7 @@ def Tile_Dialect : Dialect {
   let name = "tile";
   let cppNamespace = "::qcc::tile";
   let summary = "Launches of kernels over buffers, executed by every thread of a run";
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
   let description = [{
     The program is one function that every thread of a run executes (SPMD). Scalars are computed by each thread for itself; a `tile.launch` splits
     its units among the threads; barriers are placed by the lowering to LLVM where data crosses threads.
@@ -105,7 +106,7 @@ def Tile_LaunchOp : Tile_Op<"launch"> {
     of the whole launch: below a threshold one thread does it all. A kernel may not communicate between units.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, I64:$units, I64:$work, Variadic<AnyType>:$arguments);
-  let assemblyFormat = "$kernel `over` $units `work` $work `(` $arguments `)` attr-dict `:` type($arguments)";
+  let assemblyFormat = "$kernel `over` $units `work` $work `(` $arguments `)` attr-dict (`:` type($arguments)^)?";
 }
 
 #endif // QCC_DIALECTS_TILE

@@ -249,13 +249,34 @@ Dim Dimensions::min(Dim a, Dim b) {
   return derived(Kind::Min, {a, b});
 }
 
+Dim Dimensions::throughChoice(Dim choice, llvm::function_ref<Dim(Dim)> use) {
+  auto symbol = dyn_cast<AffineSymbolExpr>(choice);
+  if (!symbol)
+    return {};
+  Symbol entry = table[symbol.getPosition()];
+  bool equal = entry.kind == Kind::IfEqual;
+  if (!equal && entry.kind != Kind::IfNegative)
+    return {};
+  Dim otherwise = entry.operands.pop_back_val(), then = entry.operands.pop_back_val();
+  if (!constantOf(then) || !constantOf(otherwise))
+    return {};
+  return equal ? ifEqual(entry.operands[0], entry.operands[1], use(then), use(otherwise))
+               : ifNegative(entry.operands[0], use(then), use(otherwise));
+}
+
 Dim Dimensions::ifEqual(Dim a, Dim b, Dim then, Dim otherwise) {
   if (auto difference = constantOf(sub(a, b)))
     return *difference == 0 ? then : otherwise;
-  for (Dim difference : {sub(a, b), sub(b, a)}) // one is larger: a length is never -1
-    if (isNonNegative(sub(difference, constant(1))))
+  if (then == otherwise)
+    return then;
+  for (auto [x, y] : {std::pair(a, b), std::pair(b, a)}) {
+    if (isNonNegative(sub(sub(x, y), constant(1))))
       return otherwise;
-  return then == otherwise ? then : derived(Kind::IfEqual, {a, b, then, otherwise});
+    if (constantOf(y))
+      if (Dim result = throughChoice(x, [&, y = y](Dim value) { return value == y ? then : otherwise; }))
+        return result;
+  }
+  return derived(Kind::IfEqual, {a, b, then, otherwise});
 }
 
 Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
@@ -263,16 +284,51 @@ Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
     return *value < 0 ? then : otherwise;
   if (isNonNegative(a) || then == otherwise)
     return otherwise;
+  if (isNonNegative(sub(constant(-1), a)))
+    return then;
+  if (Dim result = throughChoice(a, [&](Dim value) { return *constantOf(value) < 0 ? then : otherwise; }))
+    return result;
   return derived(Kind::IfNegative, {a, then, otherwise});
 }
 
-bool Dimensions::isCutTo(Dim cut, Dim length) const {
-  auto symbol = dyn_cast<AffineSymbolExpr>(cut);
-  if (!symbol || table[symbol.getPosition()].kind != Kind::Min)
+const Dimensions::Symbol *Dimensions::symbolOf(Dim dim, Kind kind) const {
+  auto symbol = dyn_cast<AffineSymbolExpr>(dim);
+  return symbol && table[symbol.getPosition()].kind == kind ? &table[symbol.getPosition()] : nullptr;
+}
+
+bool Dimensions::isCut(Dim cut, Dim length) const {
+  if (cut == length || constantOf(cut) || !isAtMost(cut, length))
     return false;
-  ArrayRef<Dim> of = table[symbol.getPosition()].operands;
-  return (of[0] == length && constantOf(of[1]).value_or(0) > 0) ||
-         (of[1] == length && constantOf(of[0]).value_or(0) > 0);
+  auto known = constantOf(length);
+  return !known || (*known == 1 && symbolOf(cut, Kind::Max)); // no more than 1 may as well be none
+}
+
+bool Dimensions::isAtMost(Dim a, Dim b, int depth) const {
+  constexpr int maxDepth = 4;
+  if (isNonNegative(sub(b, a)))
+    return true;
+  if (depth > maxDepth)
+    return false;
+  auto operand = [&](const Symbol *symbol, int i) { return isAtMost(symbol->operands[i], b, depth + 1); };
+  if (const Symbol *least = symbolOf(a, Kind::Min))
+    return operand(least, 0) || operand(least, 1);
+  if (const Symbol *most = symbolOf(a, Kind::Max))
+    return operand(most, 0) && operand(most, 1);
+  // A slice of a table: min(u, size) - min(v, size) is at most u - v, or 0.
+  auto sum = dyn_cast<AffineBinaryOpExpr>(a);
+  if (!sum || sum.getKind() != AffineExprKind::Add || !isNonNegative(b))
+    return false;
+  for (auto [plus, minus] : {std::pair(sum.getLHS(), sum.getRHS()), std::pair(sum.getRHS(), sum.getLHS())}) {
+    const Symbol *end = symbolOf(plus, Kind::Min), *start = symbolOf(sub(constant(0), minus), Kind::Min);
+    if (!end || !start)
+      continue;
+    for (int i : {0, 1})
+      for (int j : {0, 1})
+        if (end->operands[1 - i] == start->operands[1 - j] &&
+            isAtMost(sub(end->operands[i], start->operands[j]), b, depth + 1))
+          return true;
+  }
+  return false;
 }
 
 Dim Dimensions::broadcast(Dim a, Dim b) {
@@ -283,49 +339,55 @@ Dim Dimensions::broadcast(Dim a, Dim b) {
     return *constantA == 1 ? b : a;
   if (constantB)
     return *constantB == 1 ? a : b;
-  // A table cut to a length that it should have (positions, token types): where the two go together at all, the cut
-  // changes nothing.
-  if (isCutTo(a, b))
-    return b;
-  if (isCutTo(b, a))
-    return a;
   return ifEqual(a, constant(1), b, a);
 }
 
 bool Dimensions::isRuntime(Dim dim) const {
   bool found = false;
   dim.walk([&](AffineExpr part) {
-    if (auto symbol = dyn_cast<AffineSymbolExpr>(part)) {
-      const Symbol &entry = table[symbol.getPosition()];
-      found |=
-          entry.kind == Kind::Runtime || llvm::any_of(entry.operands, [&](Dim operand) { return isRuntime(operand); });
-    }
+    if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
+      found |= factsOf(symbol.getPosition()).runtime;
   });
   return found;
+}
+
+/// Symbols are made after those that define them; what is told of each is told once.
+const Dimensions::Facts &Dimensions::factsOf(unsigned position) const {
+  while (facts.size() <= position) {
+    const Symbol &entry = table[facts.size()];
+    ArrayRef<Dim> of = entry.operands;
+    Facts fact;
+    fact.runtime = entry.kind == Kind::Runtime || llvm::any_of(of, [&](Dim operand) { return isRuntime(operand); });
+    switch (entry.kind) {
+    case Kind::Input:
+      fact.nonNegative = true;
+      break;
+    case Kind::Max:
+      fact.nonNegative = isNonNegative(of[0]) || isNonNegative(of[1]);
+      break;
+    case Kind::Min:
+    case Kind::FloorDiv:
+      fact.nonNegative = isNonNegative(of[0]) && isNonNegative(of[1]);
+      break;
+    case Kind::IfEqual:
+      fact.nonNegative = isNonNegative(of[2]) && isNonNegative(of[3]);
+      break;
+    case Kind::IfNegative:
+      fact.nonNegative = isNonNegative(of[1]) && (isNonNegative(of[2]) || of[2] == of[0]);
+      break;
+    case Kind::Runtime:
+      break;
+    }
+    facts.push_back(fact);
+  }
+  return facts[position];
 }
 
 bool Dimensions::isNonNegative(Dim dim) const {
   if (auto value = constantOf(dim))
     return *value >= 0;
-  if (auto symbol = dyn_cast<AffineSymbolExpr>(dim)) {
-    const Symbol &entry = table[symbol.getPosition()];
-    ArrayRef<Dim> of = entry.operands;
-    switch (entry.kind) {
-    case Kind::Input:
-      return true;
-    case Kind::Max:
-      return isNonNegative(of[0]) || isNonNegative(of[1]);
-    case Kind::Min:
-    case Kind::FloorDiv:
-      return isNonNegative(of[0]) && isNonNegative(of[1]);
-    case Kind::IfEqual:
-      return isNonNegative(of[2]) && isNonNegative(of[3]);
-    case Kind::IfNegative:
-      return isNonNegative(of[1]) && (isNonNegative(of[2]) || of[2] == of[0]);
-    case Kind::Runtime:
-      return false;
-    }
-  }
+  if (auto symbol = dyn_cast<AffineSymbolExpr>(dim))
+    return factsOf(symbol.getPosition()).nonNegative;
   if (auto binary = dyn_cast<AffineBinaryOpExpr>(dim)) {
     if (binary.getKind() == AffineExprKind::Mod)
       return true;

@@ -52,3 +52,43 @@ LogicalResult qcc::inferShapes(ModuleOp module) {
   dims->store(module);
   return success();
 }
+
+/// What is wrong with a value's type; empty when nothing is.
+static std::string typeError(Type type, size_t symbols) {
+  if (isa<NoneType>(type))
+    return "";
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor)
+    return "is of unknown rank after shape inference";
+  auto map = dyn_cast_if_present<AffineMapAttr>(tensor.getEncoding());
+  if (!map)
+    return tensor.hasStaticShape() && !tensor.getEncoding() ? "" : "has dimensions without an expression";
+  AffineMap dims = map.getValue();
+  if (dims.getNumDims() != 0 || int64_t(dims.getNumResults()) != tensor.getRank())
+    return "has a map of " + std::to_string(dims.getNumResults()) + " dimensions, but the rank " +
+           std::to_string(tensor.getRank());
+  if (dims.getNumSymbols() > symbols)
+    return "has dimensions of " + std::to_string(dims.getNumSymbols()) + " symbols, but the program has " +
+           std::to_string(symbols);
+  return "";
+}
+
+LogicalResult qcc::checkTypes(ModuleOp module) {
+  auto dims = Dimensions::load(module);
+  if (failed(dims))
+    return failure();
+  size_t symbols = dims->symbols().size();
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  for (BlockArgument argument : main.getArguments())
+    if (std::string error = typeError(argument.getType(), symbols); !error.empty())
+      return emitError(argument.getLoc()) << "input " << argument.getArgNumber() << " " << error;
+  WalkResult result = main.walk([&](onnx::NodeOp node) {
+    for (Value value : node->getResults())
+      if (std::string error = typeError(value.getType(), symbols); !error.empty()) {
+        emitError(node->getLoc()) << "the result of " << node.getOpType() << " " << error;
+        return WalkResult::interrupt();
+      }
+    return WalkResult::advance();
+  });
+  return success(!result.wasInterrupted());
+}

@@ -52,6 +52,7 @@ private:
   LogicalResult subgraph(const GraphProto &graph, Region &region, const Scope &outer, StringRef prefix, Location loc,
                          int depth);
   FailureOr<Attribute> attribute(const AttributeProto &attribute, Location loc);
+  Type unknownType() { return UnrankedTensorType::get(qcc::onnx::UnknownType::get(b.getContext())); }
   Value absent() { return qcc::onnx::AbsentOp::create(b, fileLoc, b.getNoneType()); }
 
   ModelFile &file;
@@ -234,7 +235,7 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
     inputs.push_back(name.empty() ? absent() : scope.find(name));
   SmallVector<Type> types;
   for (const std::string &name : node.output())
-    types.push_back(name.empty() ? Type(b.getNoneType()) : Type(UnrankedTensorType::get(b.getNoneType())));
+    types.push_back(name.empty() ? Type(b.getNoneType()) : unknownType());
   SmallVector<NamedAttribute> attrs;
   SmallVector<Attribute> graphNames;
   for (const auto &entry : node.attribute()) {
@@ -303,8 +304,7 @@ LogicalResult Importer::subgraph(const GraphProto &graph, Region &region, const 
   Block *block = b.createBlock(&region);
   Scope scope{&outer, {}};
   for (const ValueInfoProto &input : graph.input()) {
-    Type type = UnrankedTensorType::get(b.getNoneType());
-    scope.values[input.name()] = block->addArgument(type, loc);
+    scope.values[input.name()] = block->addArgument(unknownType(), loc);
   }
   if (failed(initializers(graph, scope)))
     return failure();

@@ -18,6 +18,16 @@ static int64_t bytesOf(Type type) {
   return tensor && tensor.hasStaticShape() ? tensor.getNumElements() * storageBytes(tensor.getElementType()) : 0;
 }
 
+/// Whether the node transposes a matrix for products only, which read it as it is.
+static bool isReadThrough(onnx::NodeOp node) {
+  return node.getDomain().empty() && node.getOpType() == "Transpose" &&
+         cast<ShapedType>(node->getOperand(0).getType()).getRank() == 2 &&
+         llvm::all_of(node->getUses(), [](OpOperand &use) {
+           auto user = dyn_cast<onnx::NodeOp>(use.getOwner());
+           return user && user.getDomain().empty() && user.getOpType() == "MatMul" && use.getOperandNumber() == 1;
+         });
+}
+
 /// Whether the node can be computed now: constant operands, static results of a size worth keeping.
 static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &constants) {
   if (node->getNumRegions() || node.getDefines() || isRandom(node) || node->getNumOperands() == 0)
@@ -39,6 +49,8 @@ static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &con
       return false;
     out += bytesOf(type);
   }
+  if (out > freeBytes && isReadThrough(node))
+    return false;
   return out <= freeBytes || out <= maxGrowth * in;
 }
 

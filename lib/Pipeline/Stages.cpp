@@ -31,6 +31,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   removeIdentities(*c.module);
   mergeEqual(*c.module);
   foldBatchNormalization(*c.module);
+  raiseActivation(*c.module);
   raiseNormalization(*c.module);
   raiseAttention(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
@@ -38,17 +39,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   return foldConstants(c);
 }
 
-static LogicalResult checkCanonical(Compilation &c) {
-  WalkResult result = c.module->walk([](onnx::NodeOp node) {
-    for (Type type : node->getResultTypes())
-      if (!isa<RankedTensorType, NoneType>(type)) {
-        emitError(node->getLoc()) << node.getOpType() << " has a result of unknown rank after shape inference";
-        return WalkResult::interrupt();
-      }
-    return WalkResult::advance();
-  });
-  return success(!result.wasInterrupted());
-}
+static LogicalResult checkCanonical(Compilation &c) { return checkTypes(*c.module); }
 
 static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)

@@ -178,6 +178,11 @@ llvm::Error qcc::generateCode(ModuleOp module, const TargetFacts &facts, CodeKin
         function.addFnAttr("target-features", features);
       if (wide)
         function.addFnAttr("prefer-vector-width", "512");
+      // Kernels are called from many places, and what calls them is long, straight and soon done: optimizing it would
+      // take most of the compile time.
+      function.addFnAttr(llvm::Attribute::NoInline);
+      if (!function.getName().starts_with("kernel_"))
+        function.addFnAttr(llvm::Attribute::OptimizeNone);
     }
   if (auto failure = makeOptimizingTransformer(3, 0, machine.get())(code.get()))
     return failure;

@@ -1,4 +1,5 @@
 #include "qcc/Tile/Lowering.h"
+#include "SameKernel.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Target/Linear.h"
 
@@ -143,7 +144,17 @@ Value Lowering::expand(Dim dim) {
   }
 }
 
-Value Lowering::size(Dim dim) { return expand(dim); }
+Value Lowering::size(Dim dim) {
+  if (dims.isRuntime(dim))
+    return expand(dim);
+  for (Block *block = host.getInsertionBlock(); block;
+       block = block->getParentOp() ? block->getParentOp()->getBlock() : nullptr)
+    if (Value known = sizes.lookup({block, dim}))
+      return known;
+  Value made = expand(dim);
+  sizes[{host.getInsertionBlock(), dim}] = made;
+  return made;
+}
 
 void Lowering::define(Dim symbol, Value value) { symbols[cast<AffineSymbolExpr>(symbol).getPosition()] = value; }
 
@@ -322,23 +333,17 @@ int64_t Lowering::nodeNumber(Location where) {
 }
 
 LLVM::LLVMFuncOp Lowering::intern(LLVM::LLVMFuncOp kernel, StringRef name) {
-  std::string unique = name.str(), body;
-  kernel.setSymName("kernel");
-  {
-    llvm::raw_string_ostream os(body);
-    kernel.print(os);
-  }
-  LLVM::LLVMFuncOp &known = kernels[body];
-  if (known) {
-    kernel.erase();
-    return known;
-  }
+  auto &candidates = kernels[hashOf(kernel)];
+  for (LLVM::LLVMFuncOp known : candidates)
+    if (isSameKernel(known, kernel)) {
+      kernel.erase();
+      return known;
+    }
   unsigned count = kernelNames[name]++;
-  if (count)
-    unique += "_" + std::to_string(count);
-  kernel.setSymName("kernel_" + unique);
+  kernel.setSymName(("kernel_" + name + (count ? "_" + Twine(count) : Twine())).str());
   target.push_back(kernel);
-  return known = kernel;
+  candidates.push_back(kernel);
+  return kernel;
 }
 
 LogicalResult Lowering::lowerNode(onnx::NodeOp op) {

@@ -14,4 +14,7 @@ mlir::LogicalResult checkOperators(mlir::ModuleOp module);
 /// stand in the module afterwards.
 mlir::LogicalResult inferShapes(mlir::ModuleOp module);
 
+/// Reports the first value of `main` that is no tensor of known rank, or whose dimensions are none of the program's.
+mlir::LogicalResult checkTypes(mlir::ModuleOp module);
+
 } // namespace qcc

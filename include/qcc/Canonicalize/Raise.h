@@ -11,6 +11,8 @@ void removeIdentities(mlir::ModuleOp module);
 void mergeEqual(mlir::ModuleOp module);
 /// Batch normalizations behind convolutions and matrix products become part of their constant weights and biases.
 void foldBatchNormalization(mlir::ModuleOp module);
+/// Swish, HardSwish, Mish and both forms of Gelu from their arithmetic.
+void raiseActivation(mlir::ModuleOp module);
 /// RMS and layer normalization from their arithmetic.
 void raiseNormalization(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.

@@ -161,9 +161,9 @@ const ElementCodec *findElementCodec(llvm::StringRef name);
 const ScaleCodec *findScaleCodec(llvm::StringRef name);
 
 /// The format of a name as users spell it: float32, float16, bfloat16, int8, int8-tensor, int8-g32, int4-g32,
-/// int4-g32-asym, int4 (a scale per row), fp8, fp8-tensor, fp8-b128x128, nf4, nf4-g64, mxfp4, nvfp4 ... Scales of rows,
-/// matrices and tiles are float32, those of -gN float16 but for nf4, whose are float32. An unknown name is an error
-/// that names the nearest known one.
+/// int4-g32-asym, int4 (a scale per row), fp8, fp8-tensor, fp8-b128x128, nf4, nf4-g64, mxfp4, nvfp4 ... Scales are
+/// float32, but for those of -gN after int8 and int4, which are float16. An unknown name is an error that names the
+/// nearest known one.
 llvm::Expected<Format> findFormat(llvm::StringRef name);
 
 /// A row for each family of formats, for listings and for tests that run over all of them.

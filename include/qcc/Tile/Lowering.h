@@ -112,11 +112,13 @@ private:
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
   llvm::DenseMap<mlir::Value, llvm::StringMap<std::pair<mlir::Block *, llvm::SmallVector<mlir::Value>>>> sharedValues;
-  llvm::DenseSet<mlir::Value> absorbed;            // results that are an epilogue of another one
-  llvm::DenseMap<mlir::Value, unsigned> outputs;   // results of main that are computed straight into the output
-  llvm::DenseSet<std::pair<Dim, Dim>> required;    // lengths found equal wherever the host goes on
-  llvm::DenseMap<unsigned, mlir::Value> symbols;   // by position
-  llvm::StringMap<mlir::LLVM::LLVMFuncOp> kernels; // by their printed body
+  llvm::DenseSet<mlir::Value> absorbed;          // results that are an epilogue of another one
+  llvm::DenseMap<mlir::Value, unsigned> outputs; // results of main that are computed straight into the output
+  llvm::DenseSet<std::pair<Dim, Dim>> required;  // lengths found equal wherever the host goes on
+  llvm::DenseMap<unsigned, mlir::Value> symbols; // by position
+  llvm::DenseMap<size_t, llvm::SmallVector<mlir::LLVM::LLVMFuncOp, 1>> kernels; // by their hash
+  llvm::DenseMap<std::pair<mlir::Block *, Dim>, mlir::Value>
+      sizes; // of known dimensions, where they were computed first
   llvm::StringMap<unsigned> kernelNames;
   std::vector<std::string> nodes;
 };

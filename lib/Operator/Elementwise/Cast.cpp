@@ -111,7 +111,18 @@ void qcc::registerCast(OperatorRegistry &registry) {
   cast.cost = 2;
   cast.contents = castContents;
   cast.resultType = castType;
+  cast.quotient = [](Infer &infer, Dim a, Dim b) { // to integers, towards zero
+    auto to = dyn_cast<IntegerType>(infer.outputElement());
+    bool known = to && to.getWidth() >= 32 && constantOf(b).value_or(0) > 0 && infer.dim().isNonNegative(a);
+    return known ? infer.dim().floorDiv(a, b) : Dim();
+  };
   add(registry, cast);
   addCastLike(registry);
-  registry.add("", "Dropout", inferDropout, lowerDropout);
+  Operator dropout;
+  dropout.type = "Dropout";
+  dropout.infer = inferDropout, dropout.lower = lowerDropout;
+  dropout.element = [](const Node &node, Kernel &k, const Index &index) { return k.load(node.input(0), index); };
+  dropout.pointwise = true;
+  dropout.readsOnce = [](const Node &node, unsigned i) { return i == 0 && !node.hasOutput(1); };
+  registry.add(dropout);
 }

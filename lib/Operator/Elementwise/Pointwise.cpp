@@ -3,8 +3,6 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t maxContents = 256; // elements of an integer tensor that are followed, as in shape inference
-
 static bool accepts(Takes takes, Type element) {
   switch (takes) {
   case Takes::Anything:
@@ -56,11 +54,12 @@ static FailureOr<SmallVector<Dim>> commonShape(Infer &infer) {
   return result;
 }
 
-/// What operand `i` holds: integers, or floats that are integers.
-static std::optional<SmallVector<Dim>> contentsOf(Infer &infer, unsigned i) {
-  if (auto known = infer.contents(i))
+/// What a value holds: integers, or floats that are integers.
+static std::optional<SmallVector<Dim>> contentsOf(Infer &infer, Value value) {
+  if (auto known = infer.contentsOf(value))
     return known;
-  auto numbers = infer.constant(i) ? infer.constant(i)->numbers(maxContents) : std::nullopt;
+  auto tensor = qcc::constantOf(value);
+  auto numbers = tensor ? tensor->numbers(Infer::maxContents) : std::nullopt;
   if (!numbers)
     return std::nullopt;
   SmallVector<Dim> result;
@@ -70,6 +69,48 @@ static std::optional<SmallVector<Dim>> contentsOf(Infer &infer, unsigned i) {
     result.push_back(infer.dim().constant(int64_t(number)));
   }
   return result;
+}
+
+/// The whole number that a constant is the reciprocal of, exactly.
+static std::optional<SmallVector<Dim>> reciprocalOf(Infer &infer, Value value) {
+  auto tensor = qcc::constantOf(value);
+  auto numbers = tensor ? tensor->numbers(Infer::maxContents) : std::nullopt;
+  if (!numbers || numbers->size() != 1)
+    return std::nullopt;
+  double inverse = 1 / numbers->front();
+  int exponent;
+  if (std::frexp(inverse, &exponent) != 0.5 || inverse < 1 || inverse > 0x1p30)
+    return std::nullopt;
+  return SmallVector<Dim>{infer.dim().constant(int64_t(inverse))};
+}
+
+/// What a rounding holds of a quotient of floats that are integers, computed as one of integers.
+static void inferRounded(Infer &infer, const Pointwise &p) {
+  auto node = infer.input(0).getDefiningOp<onnx::NodeOp>();
+  if (!node || !node.getDomain().empty() || node->getNumOperands() != 2 || !isFloat(infer.element(0)))
+    return;
+  std::optional<SmallVector<Dim>> dividend = contentsOf(infer, node->getOperand(0)), divisor;
+  if (node.getOpType() == "Div")
+    divisor = contentsOf(infer, node->getOperand(1));
+  else if (node.getOpType() == "Mul") {
+    divisor = reciprocalOf(infer, node->getOperand(1));
+    if (!divisor) {
+      dividend = contentsOf(infer, node->getOperand(1));
+      divisor = reciprocalOf(infer, node->getOperand(0));
+    }
+  }
+  auto type = cast<RankedTensorType>(infer.input(0).getType());
+  if (!dividend || !divisor || divisor->empty() || !type.hasStaticShape() ||
+      type.getNumElements() != int64_t(dividend->size()) ||
+      (divisor->size() != 1 && divisor->size() != dividend->size()))
+    return;
+  SmallVector<Dim> result;
+  for (auto [i, x] : llvm::enumerate(*dividend)) {
+    result.push_back(p.quotient(infer, x, (*divisor)[divisor->size() == 1 ? 0 : i]));
+    if (!result.back())
+      return;
+  }
+  infer.resultContents(0, result);
 }
 
 /// The element of a tensor of static `shape` that broadcasting reads for element `number` of `result`.
@@ -84,11 +125,11 @@ static int64_t broadcastNumber(int64_t number, ArrayRef<int64_t> result, ArrayRe
 
 static void inferContents(Infer &infer, const Pointwise &p) {
   auto type = cast<RankedTensorType>(infer.output().getType());
-  if (!type.hasStaticShape() || type.getNumElements() > maxContents || type.getNumElements() == 0)
+  if (!type.hasStaticShape() || type.getNumElements() > Infer::maxContents || type.getNumElements() == 0)
     return;
   SmallVector<SmallVector<Dim>> operands;
   for (unsigned i = 0; i < infer.inputs(); ++i) {
-    auto known = infer.has(i) ? contentsOf(infer, i) : std::nullopt;
+    auto known = infer.has(i) ? contentsOf(infer, infer.input(i)) : std::nullopt;
     if (!known || int64_t(known->size()) != cast<RankedTensorType>(infer.input(i).getType()).getNumElements())
       return;
     operands.push_back(*known);
@@ -119,6 +160,8 @@ static LogicalResult inferPointwise(Infer &infer, const Pointwise &p) {
   infer.result(0, *shape, *element);
   if (p.contents)
     inferContents(infer, p);
+  if (p.quotient && !infer.contentsOf(infer.output()))
+    inferRounded(infer, p);
   return success();
 }
 

@@ -34,6 +34,8 @@ struct Pointwise {
   /// Whether operands may have different element types.
   bool mixed = false;
   llvm::StringRef domain = "";
+  /// What the result of a rounding holds for a / b of two integers; null where that cannot be said.
+  std::function<Dim(Infer &, Dim a, Dim b)> quotient = {};
 };
 
 inline constexpr unsigned anyNumber = ~0u;

@@ -10,16 +10,26 @@ template <typename Op> static void addMath(OperatorRegistry &registry, StringRef
 }
 
 /// A rounding: whole numbers, such as what a computation on shapes holds, stay what they are.
-template <typename Op> static void addRounding(OperatorRegistry &registry, StringRef type) {
+template <typename Op>
+static void addRounding(OperatorRegistry &registry, StringRef type,
+                        std::function<Dim(Infer &, Dim, Dim)> quotient = {}) {
   Pointwise p{type, Takes::Floats};
+  p.quotient = std::move(quotient);
   p.rule = [](Element &e) { return e.real(0).unary<Op>().value(); };
   p.contents = [](Infer &, ArrayRef<Dim> v) { return v[0]; };
   add(registry, p);
 }
 
+static Dim roundedDown(Infer &infer, Dim a, Dim b) {
+  return constantOf(b).value_or(0) > 0 ? infer.dim().floorDiv(a, b) : Dim();
+}
+static Dim roundedUp(Infer &infer, Dim a, Dim b) {
+  return constantOf(b).value_or(0) > 0 ? infer.dim().ceilDiv(a, *constantOf(b)) : Dim();
+}
+
 void qcc::registerRealFunctions(OperatorRegistry &registry) {
-  addRounding<math::FloorOp>(registry, "Floor");
-  addRounding<math::CeilOp>(registry, "Ceil");
+  addRounding<math::FloorOp>(registry, "Floor", roundedDown);
+  addRounding<math::CeilOp>(registry, "Ceil", roundedUp);
   addRounding<math::RoundEvenOp>(registry, "Round");
   addReal(registry, "Reciprocal", 4, [](Real x, const Node &) { return 1.0 / x; });
   addMath<math::SqrtOp>(registry, "Sqrt", 4);

@@ -1,4 +1,9 @@
+#include "Register.h"
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerRecurrent(OperatorRegistry &registry) {}
+void qcc::registerRecurrent(OperatorRegistry &registry) {
+  registerGru(registry);
+  registerLstm(registry);
+  registerRnn(registry);
+}

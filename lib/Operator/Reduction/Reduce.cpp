@@ -40,27 +40,47 @@ static Type foldElement(const Reduction &r, Type element) {
                           isUnsigned(element) ? IntegerType::Unsigned : IntegerType::Signless);
 }
 
-/// For each axis whether it is reduced, 1 or 0, possibly known only when the program runs.
-static FailureOr<SmallVector<Dim>> flagsOf(Infer &infer, const Reduction &r, SmallVector<Dim> &axes) {
+/// The list of axes; fails where even their number is not known and the rank of the result depends on it.
+static FailureOr<SmallVector<Dim>> axesOf(Infer &infer, const Reduction &r) {
+  SmallVector<Dim> axes;
+  if (infer.version() >= r.axesBecameOperand) {
+    if (!infer.has(1))
+      return axes;
+    if (infer.rank(1) > 1)
+      return infer.error("has axes of rank " + Twine(infer.rank(1)) + ", expected a list");
+    return infer.shapeOperand(1, "axes");
+  }
+  for (int64_t axis : infer.intsAttr("axes").value_or(SmallVector<int64_t>()))
+    axes.push_back(infer.dim().constant(axis));
+  return axes;
+}
+
+/// For each axis whether it is reduced, 1 or 0, possibly known only when the program runs; `count` becomes how many
+/// are.
+static FailureOr<SmallVector<Dim>> flagsOf(Infer &infer, const Reduction &r, int64_t &count) {
   Dimensions &d = infer.dim();
   int64_t rank = infer.rank(0);
-  if (infer.version() >= r.axesBecameOperand) {
-    if (infer.has(1)) {
-      if (infer.rank(1) > 1)
-        return infer.error("has axes of rank " + Twine(infer.rank(1)) + ", expected a list");
-      auto found = infer.shapeOperand(1, "axes");
-      if (failed(found))
-        return failure();
-      axes = *found;
-    } else if (auto resolved = infer.resolved("axes"))
-      axes = *resolved;
-  } else
-    for (int64_t axis : infer.intsAttr("axes").value_or(SmallVector<int64_t>()))
-      axes.push_back(d.constant(axis));
-  Dim zero = d.constant(0), one = d.constant(1);
-  bool all = axes.empty() && infer.intAttr("noop_with_empty_axes", 0) == 0;
+  bool isOperand = infer.version() >= r.axesBecameOperand && infer.has(1);
+  if (isOperand && infer.rank(1) == 1 && !infer.contents(1) && !constantOf(infer.dims(1)[0]) &&
+      infer.intAttr("keepdims", 1)) {
+    // A list of unknown length: a node of its own makes flags of it.
+    OpBuilder b(infer.op);
+    SmallVector<NamedAttribute> attrs = {
+        infer.attribute("noop_with_empty_axes", infer.intAttr("noop_with_empty_axes", 0))};
+    auto type = RankedTensorType::get({rank}, b.getI64Type());
+    auto flags = onnx::NodeOp::create(b, infer.op->getLoc(), TypeRange{type}, b.getStringAttr("ReducedAxes"),
+                                      b.getStringAttr("qcc"), b.getI64IntegerAttr(1), b.getDictionaryAttr(attrs),
+                                      DictionaryAttr(), DenseI64ArrayAttr(), ValueRange{infer.input(1)}, 0);
+    infer.op->setOperand(1, flags->getResult(0));
+    return infer.shapeOperand(1, "flags");
+  }
+  auto axes = axesOf(infer, r);
+  if (failed(axes))
+    return failure();
+  Dim zero = d.constant(0), one = d.constant(1), sum = zero;
+  bool all = axes->empty() && infer.intAttr("noop_with_empty_axes", 0) == 0;
   SmallVector<Dim> flags(rank, all ? one : zero);
-  for (Dim axis : axes) {
+  for (Dim axis : *axes) {
     if (auto known = constantOf(axis)) {
       auto at = infer.axis(*known, rank);
       if (failed(at))
@@ -71,8 +91,11 @@ static FailureOr<SmallVector<Dim>> flagsOf(Infer &infer, const Reduction &r, Sma
     for (int64_t i = 0; i < rank; ++i)
       flags[i] = d.ifEqual(axis, d.constant(i), one, d.ifEqual(axis, d.constant(i - rank), one, flags[i]));
   }
-  if (all)
-    axes.assign(rank, zero);
+  for (Dim flag : flags)
+    sum = d.add(sum, flag);
+  count = all ? rank : constantOf(sum).value_or(int64_t(axes->size()));
+  if (!constantOf(sum)) // every axis that arrives with the data exists, and none stands twice
+    infer.requireEqual(sum, d.constant(count));
   return flags;
 }
 
@@ -115,8 +138,10 @@ static LogicalResult inferReduce(Infer &infer, const Reduction &r) {
   bool extremum = r.fold == Fold::Largest || r.fold == Fold::Smallest;
   if (element.getIntOrFloatBitWidth() < 8 && !(extremum && element.isInteger(1)))
     return infer.error("cannot compute with elements of this type");
-  SmallVector<Dim> axes, dims = infer.dims(0), result;
-  auto flags = flagsOf(infer, r, axes);
+  SmallVector<Dim> dims = infer.dims(0), result;
+  int64_t count = 0;
+  auto known = infer.resolved("reduced");
+  FailureOr<SmallVector<Dim>> flags = known ? FailureOr<SmallVector<Dim>>(*known) : flagsOf(infer, r, count);
   if (failed(flags))
     return failure();
   Dimensions &d = infer.dim();
@@ -127,8 +152,10 @@ static LogicalResult inferReduce(Infer &infer, const Reduction &r) {
     for (auto [dim, flag] : llvm::zip(dims, *flags))
       if (constantOf(flag) == 0)
         result.push_back(dim);
-  } else
-    result = keptDims(d, dims, *flags, std::max<int64_t>(0, int64_t(dims.size() - axes.size())));
+  } else if (known)
+    result = infer.outputDims();
+  else
+    result = keptDims(d, dims, *flags, std::max<int64_t>(0, int64_t(dims.size()) - count));
   infer.resolve("reduced", *flags);
   infer.result(0, result, element);
   inferContents(infer, r, *flags);
@@ -338,6 +365,27 @@ static Value mean(Kernel &k, Type wide, Value sum, Value count) {
                           : Value(arith::DivSIOp::create(k.b, sum, divisor));
 }
 
+/// qcc.ReducedAxes: of a list of axes, for each axis whether it is in the list.
+static LogicalResult lowerReducedAxes(const Node &node, Lowering &lowering) {
+  Kernel k(lowering, "axes", lowering.loc);
+  Value zero = k.constant(0), one = k.constant(1), length = k.dim(node.dims(0)[0]);
+  auto pick = [&](Value found) { return k.select(found, one, zero); };
+  int64_t rank = *constantOf(node.outputDims()[0]);
+  Value whenEmpty = pick(k.equal(length, zero));
+  if (node.intAttr("noop_with_empty_axes", 0))
+    whenEmpty = zero;
+  for (int64_t i = 0; i < rank; ++i) {
+    Value flag = k.loop(zero, length, whenEmpty, [&](Value j, ValueRange before) {
+      Value axis = k.load(node.input(0), ArrayRef<Value>(j));
+      Value same = arith::OrIOp::create(k.b, k.equal(axis, k.constant(i)), k.equal(axis, k.constant(i - rank)));
+      return SmallVector<Value>{k.max(before[0], pick(same))};
+    })[0];
+    k.store(node.output(), ArrayRef<Value>(k.constant(i)), flag);
+  }
+  k.launch(lowering.dims.constant(1), lowering.dims.constant(1));
+  return success();
+}
+
 void qcc::registerReduce(OperatorRegistry &registry) {
   SmallVector<Reduction> reductions = {{"ReduceSum", Fold::Sum, 13},     {"ReduceProd", Fold::Product, 18},
                                        {"ReduceMax", Fold::Largest, 18}, {"ReduceMin", Fold::Smallest, 18},
@@ -367,4 +415,5 @@ void qcc::registerReduce(OperatorRegistry &registry) {
     };
     registry.add(op);
   }
+  registry.add("qcc", "ReducedAxes", [](Infer &) { return success(); }, lowerReducedAxes);
 }

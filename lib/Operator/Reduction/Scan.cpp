@@ -13,13 +13,21 @@ static LogicalResult inferScan(Infer &infer) {
     return infer.error("has a scalar operand");
   if (infer.element(0).getIntOrFloatBitWidth() < 8)
     return infer.error("cannot compute with elements of this type");
-  auto axis = infer.shapeOperand(1, "axis");
+  auto axis = infer.shapeOperand(1, "axis", 1);
   if (failed(axis))
     return failure();
   if (axis->size() != 1)
     return infer.error("has an axis operand of " + Twine(axis->size()) + " elements");
-  if (auto known = constantOf(axis->front()); known && failed(infer.axis(*known, rank)))
-    return failure();
+  if (auto known = constantOf(axis->front())) {
+    if (failed(infer.axis(*known, rank)))
+      return failure();
+  } else { // the axis that arrives with the data exists
+    Dimensions &d = infer.dim();
+    Dim one = d.constant(1), exists = d.constant(0);
+    for (int64_t i = -rank; i < rank; ++i)
+      exists = d.ifEqual(axis->front(), d.constant(i), one, exists);
+    infer.requireEqual(exists, one);
+  }
   infer.result(0, infer.dims(0), infer.element(0));
   return success();
 }

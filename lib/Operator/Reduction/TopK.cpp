@@ -20,7 +20,7 @@ static LogicalResult inferTopK(Infer &infer) {
   Dimensions &d = infer.dim();
   Dim count = d.constant(infer.intAttr("k", 0));
   if (!attribute) {
-    auto operand = infer.shapeOperand(1, "k");
+    auto operand = infer.shapeOperand(1, "k", 1);
     if (failed(operand))
       return failure();
     if (operand->size() != 1)
@@ -31,8 +31,10 @@ static LogicalResult inferTopK(Infer &infer) {
   if (known && (*known < 0 || (length && *known > *length)))
     return infer.error("takes " + Twine(*known) + " elements of an axis that has " +
                        (length ? Twine(*length) : Twine("fewer")));
-  // A number that arrives with the data stays within the axis.
-  dims[*axis] = known ? count : d.max(d.constant(0), d.min(count, dims[*axis]));
+  Dim bounded = known ? count : d.max(d.constant(0), d.min(count, dims[*axis]));
+  if (!known || !length)
+    infer.requireEqual(count, d.max(d.constant(0), d.min(count, dims[*axis])));
+  dims[*axis] = bounded;
   infer.result(0, dims, infer.element(0));
   infer.result(1, dims, IntegerType::get(infer.op.getContext(), 64));
   return success();

@@ -260,6 +260,14 @@ TEST(Encode, oddWidthsOfCodes) {
   }
 }
 
+TEST(Encode, unlistedFormatsAreIdempotent) {
+  for (const char *name : {"int4-asym", "int8-asym", "int4-g32-f32-asym", "int8-g64-f32", "int8-tensor-asym",
+                           "int8-b64x32", "fp8-e5m2-g32", "nf4-g16"})
+    for (unsigned seed = 1; seed <= 20; ++seed)
+      for (Shape shape : {Shape{7, 129}, Shape{130, 260}, Shape{1, 1}})
+        expectIdempotent(format(name), normalMatrix(shape.rows, shape.columns, 0.05f, seed), shape);
+}
+
 TEST(Encode, isDeterministic) {
   std::vector<float> matrix = normalMatrix(130, 260);
   for (const Format &f : allFormats())

@@ -35,6 +35,10 @@ TEST(Names, meanWhatTheySay) {
   EXPECT_TRUE(format.hasZero);
   EXPECT_EQ(format.element->name(), "uint4");
   EXPECT_EQ(format.scale->name(), "float16");
+  format = llvm::cantFail(findFormat("int4-g32-f32-asym"));
+  EXPECT_EQ(format.block, 32);
+  EXPECT_TRUE(format.hasZero);
+  EXPECT_EQ(format.scale->name(), "float32");
   format = llvm::cantFail(findFormat("fp8-b128x64"));
   EXPECT_EQ(format.blockRows, 128);
   EXPECT_EQ(format.block, 64);
@@ -67,6 +71,10 @@ TEST(Names, wrongSuffixes) {
             "format 'int4-asym-g32': 'int4' is followed by a block, '-f32' and '-asym', in this order");
   EXPECT_EQ(errorOf("int4-g32-g64"),
             "format 'int4-g32-g64': 'int4' is followed by a block, '-f32' and '-asym', in this order");
+  for (const char *name : {"int4-f32", "int4-g32-asym-f32", "int4-g32-f32-f32", "int4-asym-asym"})
+    EXPECT_EQ(errorOf(name),
+              std::string("format '") + name + "': 'int4' is followed by a block, '-f32' and '-asym', in this order");
+  EXPECT_EQ(errorOf("nf4-g32-f32"), "format 'nf4-g32-f32': 'nf4' takes no suffix '-f32'");
   EXPECT_EQ(errorOf("int4-"), "format 'int4-': 'int4' takes no suffix '-'");
 }
 
