@@ -291,13 +291,44 @@ Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
   return derived(Kind::IfNegative, {a, then, otherwise});
 }
 
-bool Dimensions::isCutTo(Dim cut, Dim length) const {
-  auto symbol = dyn_cast<AffineSymbolExpr>(cut);
-  if (!symbol || table[symbol.getPosition()].kind != Kind::Min)
+const Dimensions::Symbol *Dimensions::symbolOf(Dim dim, Kind kind) const {
+  auto symbol = dyn_cast<AffineSymbolExpr>(dim);
+  return symbol && table[symbol.getPosition()].kind == kind ? &table[symbol.getPosition()] : nullptr;
+}
+
+bool Dimensions::isCut(Dim cut, Dim length) const {
+  if (cut == length || constantOf(cut) || !isAtMost(cut, length))
     return false;
-  ArrayRef<Dim> of = table[symbol.getPosition()].operands;
-  return (of[0] == length && constantOf(of[1]).value_or(0) > 0) ||
-         (of[1] == length && constantOf(of[0]).value_or(0) > 0);
+  auto known = constantOf(length);
+  return !known || (*known == 1 && symbolOf(cut, Kind::Max)); // no more than 1 may as well be none
+}
+
+bool Dimensions::isAtMost(Dim a, Dim b, int depth) const {
+  constexpr int maxDepth = 4;
+  if (isNonNegative(sub(b, a)))
+    return true;
+  if (depth > maxDepth)
+    return false;
+  auto operand = [&](const Symbol *symbol, int i) { return isAtMost(symbol->operands[i], b, depth + 1); };
+  if (const Symbol *least = symbolOf(a, Kind::Min))
+    return operand(least, 0) || operand(least, 1);
+  if (const Symbol *most = symbolOf(a, Kind::Max))
+    return operand(most, 0) && operand(most, 1);
+  // A slice of a table: min(u, size) - min(v, size) is at most u - v, or 0.
+  auto sum = dyn_cast<AffineBinaryOpExpr>(a);
+  if (!sum || sum.getKind() != AffineExprKind::Add || !isNonNegative(b))
+    return false;
+  for (auto [plus, minus] : {std::pair(sum.getLHS(), sum.getRHS()), std::pair(sum.getRHS(), sum.getLHS())}) {
+    const Symbol *end = symbolOf(plus, Kind::Min), *start = symbolOf(sub(constant(0), minus), Kind::Min);
+    if (!end || !start)
+      continue;
+    for (int i : {0, 1})
+      for (int j : {0, 1})
+        if (end->operands[1 - i] == start->operands[1 - j] &&
+            isAtMost(sub(end->operands[i], start->operands[j]), b, depth + 1))
+          return true;
+  }
+  return false;
 }
 
 Dim Dimensions::broadcast(Dim a, Dim b) {
@@ -308,12 +339,6 @@ Dim Dimensions::broadcast(Dim a, Dim b) {
     return *constantA == 1 ? b : a;
   if (constantB)
     return *constantB == 1 ? a : b;
-  // A table cut to a length that it should have (positions, token types): where the two go together at all, the cut
-  // changes nothing.
-  if (isCutTo(a, b))
-    return b;
-  if (isCutTo(b, a))
-    return a;
   return ifEqual(a, constant(1), b, a);
 }
 
@@ -322,6 +347,7 @@ bool Dimensions::isRuntime(Dim dim) const {
   dim.walk([&](AffineExpr part) {
     if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
       found |= table[symbol.getPosition()].isRuntime;
+      found |= factsOf(symbol.getPosition()).runtime;
   });
   return found;
 }
@@ -351,6 +377,36 @@ bool Dimensions::isNonNegativeSymbol(const Symbol &symbol) const {
     return false;
   }
   return false;
+/// Symbols are made after those that define them; what is told of each is told once.
+const Dimensions::Facts &Dimensions::factsOf(unsigned position) const {
+  while (facts.size() <= position) {
+    const Symbol &entry = table[facts.size()];
+    ArrayRef<Dim> of = entry.operands;
+    Facts fact;
+    fact.runtime = entry.kind == Kind::Runtime || llvm::any_of(of, [&](Dim operand) { return isRuntime(operand); });
+    switch (entry.kind) {
+    case Kind::Input:
+      fact.nonNegative = true;
+      break;
+    case Kind::Max:
+      fact.nonNegative = isNonNegative(of[0]) || isNonNegative(of[1]);
+      break;
+    case Kind::Min:
+    case Kind::FloorDiv:
+      fact.nonNegative = isNonNegative(of[0]) && isNonNegative(of[1]);
+      break;
+    case Kind::IfEqual:
+      fact.nonNegative = isNonNegative(of[2]) && isNonNegative(of[3]);
+      break;
+    case Kind::IfNegative:
+      fact.nonNegative = isNonNegative(of[1]) && (isNonNegative(of[2]) || of[2] == of[0]);
+      break;
+    case Kind::Runtime:
+      break;
+    }
+    facts.push_back(fact);
+  }
+  return facts[position];
 }
 
 bool Dimensions::isNonNegative(Dim dim) const {
@@ -358,6 +414,7 @@ bool Dimensions::isNonNegative(Dim dim) const {
     return *value >= 0;
   if (auto symbol = dyn_cast<AffineSymbolExpr>(dim))
     return table[symbol.getPosition()].isNonNegative;
+    return factsOf(symbol.getPosition()).nonNegative;
   if (auto binary = dyn_cast<AffineBinaryOpExpr>(dim)) {
     if (binary.getKind() == AffineExprKind::Mod)
       return true;

@@ -107,7 +107,17 @@ SmallVector<Dim> Infer::broadcast(ArrayRef<SmallVector<Dim>> shapes) {
   SmallVector<Dim> result(rank, state.dims.constant(1));
   for (const auto &shape : shapes)
     for (size_t i = 0; i < shape.size(); ++i) {
-      Dim &to = result[rank - shape.size() + i], one = state.dims.constant(1);
+      Dim &to = result[rank - shape.size() + i], one = state.dims.constant(1), other = shape[i];
+      // A table cut to the length it should have: the result has that length.
+      bool done = false;
+      for (auto [length, cut] : {std::pair(other, to), std::pair(to, other)})
+        if (!done && state.dims.isCut(cut, length)) {
+          requireEqual(state.dims.ifEqual(cut, one, length, cut), length);
+          to = length;
+          done = true;
+        }
+      if (done)
+        continue;
       // Either is 1 or both are the same: what each makes of the other then is.
       if (to != shape[i] && to != one && shape[i] != one)
         requireEqual(state.dims.ifEqual(to, one, shape[i], to), state.dims.ifEqual(shape[i], one, to, shape[i]));

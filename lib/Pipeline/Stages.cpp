@@ -34,6 +34,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   multiplyCodes(*c.module);
   raiseActivation(*c.module);
   raiseNormalization(*c.module);
+  raiseRotary(*c.module);
   raiseAttention(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
     return failure();

@@ -71,6 +71,10 @@ public:
   bool isRuntime(Dim dim) const;
   /// Whether the dimension cannot be negative whatever the inputs' lengths are.
   bool isNonNegative(Dim dim) const;
+  /// Whether a <= b whatever the inputs' lengths are.
+  bool isAtMost(Dim a, Dim b, int depth = 0) const;
+  /// Whether `cut` is the length of what is cut to `length`, and shorter only where a table ends.
+  bool isCut(Dim cut, Dim length) const;
 
   mlir::AffineMap map(llvm::ArrayRef<Dim> dims) const;
   /// A ranked tensor type of these dimensions; the encoding is left out when all are constants.
@@ -84,11 +88,16 @@ private:
   /// for other numbers.
   Dim throughChoice(Dim choice, llvm::function_ref<Dim(Dim)> use);
   Dim simplify(Dim dim) const;
-  /// Whether `cut` is min(length, a positive constant).
-  bool isCutTo(Dim cut, Dim length) const;
+  const Symbol *symbolOf(Dim dim, Kind kind) const;
+
+  struct Facts {
+    bool runtime = false, nonNegative = false;
+  };
+  const Facts &factsOf(unsigned position) const;
 
   mlir::MLIRContext *context;
   llvm::SmallVector<Symbol> table;
+  mutable llvm::SmallVector<Facts> facts; // of the first symbols of the table
   llvm::StringMap<unsigned> inputs;
 };
 

@@ -19,6 +19,9 @@ void multiplyCodes(mlir::ModuleOp module);
 void raiseActivation(mlir::ModuleOp module);
 /// RMS and layer normalization from their arithmetic.
 void raiseNormalization(mlir::ModuleOp module);
+/// Rotary position embedding from its arithmetic: rotated halves or neighbours, with cosines and sines computed or from
+/// tables.
+void raiseRotary(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.
 void raiseAttention(mlir::ModuleOp module);
 /// Inputs that are only ever appended to, and whose extension is an output and the keys or values of attention, become
