@@ -60,8 +60,7 @@ static LogicalResult inferMatMulNBits(Infer &infer) {
   if (constantOf(count(codes)) == 0)
     return infer.unsupported("a matrix that is left out");
   if (failed(has(codes, l.outputs * l.rowBytes)) || failed(has(scales, l.outputs * l.blocks)) ||
-      (infer.has(zeros) &&
-       failed(has(zeros, l.outputs * (isByte(infer.element(zeros)) ? l.zeroBytes : l.blocks)))) ||
+      (infer.has(zeros) && failed(has(zeros, l.outputs * (isByte(infer.element(zeros)) ? l.zeroBytes : l.blocks)))) ||
       (infer.has(bias) && failed(has(bias, l.outputs))))
     return failure();
   SmallVector<Dim> dims = infer.dims(x);
@@ -96,8 +95,8 @@ static LogicalResult lowerMatMulNBits(const Node &node, Lowering &lowering) {
     if (!node.has(zeros))
       zero = numberConstant(k.b, c.accumulator, 1 << (l.bits - 1));
     else if (isByte(node.element(zeros)))
-      zero = asFloat(packedCode(k, node.input(zeros),
-                                k.add(k.mul(column, k.constant(l.zeroBytes * 8 / l.bits)), block), l.bits));
+      zero = asFloat(
+          packedCode(k, node.input(zeros), k.add(k.mul(column, k.constant(l.zeroBytes * 8 / l.bits)), block), l.bits));
     else
       zero = number(k, zeros, place);
     return multiply(k, arith::SubFOp::create(k.b, asFloat(code), zero), number(k, scales, place));

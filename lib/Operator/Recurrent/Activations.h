@@ -15,7 +15,7 @@ struct RecurrentActivation {
 
 /// The activations of each direction in turn: the attribute's, or `defaults` for every direction. activation_alpha and
 /// activation_beta are handed out in order to those that have such a parameter. Reports an unknown name.
-mlir::FailureOr<llvm::SmallVector<RecurrentActivation>>
-activationsOf(const Node &node, int64_t directions, llvm::ArrayRef<llvm::StringRef> defaults);
+mlir::FailureOr<llvm::SmallVector<RecurrentActivation>> activationsOf(const Node &node, int64_t directions,
+                                                                      llvm::ArrayRef<llvm::StringRef> defaults);
 
 } // namespace qcc

@@ -62,8 +62,8 @@ static LogicalResult lowerGru(const Node &node, Lowering &lowering) {
       return;
     }
     auto computeGates = [&](RecurrentStep &s) {
-      SmallVector<Real> sums = s.addProduct({updateGate, resetGate}, {gate(s, updateGate), gate(s, resetGate)},
-                                            r.states, s.before());
+      SmallVector<Real> sums =
+          s.addProduct({updateGate, resetGate}, {gate(s, updateGate), gate(s, resetGate)}, r.states, s.before());
       s.store(activate(s, 0, sums[0]), updates);
       s.store(activate(s, 0, sums[1]) * s.load(r.states, s.before()), resetStates);
     };

@@ -8,7 +8,9 @@ using namespace qcc;
 static constexpr unsigned inputOperand = 0, weights = 1, recurrent = 2, biases = 3, lengths = 4, firstState = 5,
                           firstCell = 6, peepholes = 7;
 
-static int64_t directionsOf(const Node &node) { return node.stringAttr("direction", "forward") == "bidirectional" ? 2 : 1; }
+static int64_t directionsOf(const Node &node) {
+  return node.stringAttr("direction", "forward") == "bidirectional" ? 2 : 1;
+}
 static bool batchFirst(const Node &node) { return node.intAttr("layout", 0) != 0; }
 static int64_t paddedHidden(int64_t hidden) { return llvm::alignTo(hidden, Recurrence::lanes); }
 
@@ -76,7 +78,8 @@ struct Packing {
         infer.op->setOperand(i, *value);
       return LogicalResult(value);
     };
-    auto columns = infer.make("Transpose", 13, {infer.input(weights)}, {infer.attribute("perm", ArrayRef<int64_t>{0, 2, 1})});
+    auto columns =
+        infer.make("Transpose", 13, {infer.input(weights)}, {infer.attribute("perm", ArrayRef<int64_t>{0, 2, 1})});
     if (failed(set(weights, columns)) || failed(set(recurrent, recurrentBlocks(infer.input(recurrent)))))
       return failure();
     if (infer.has(biases) && failed(set(biases, rows(infer.input(biases), {c(2), c(gates)}))))
@@ -114,14 +117,14 @@ LogicalResult qcc::inferRecurrence(Infer &infer, int64_t gates) {
                          Twine(dims.size()) + " is expected");
     for (auto [is, must] : llvm::zip(infer.dims(i), dims)) {
       if (constantOf(is).value_or(0) != constantOf(must).value_or(0) && constantOf(is) && constantOf(must))
-        return infer.error("has operand " + Twine(i) + " with " + Twine(*constantOf(is)) + " elements on an axis where " +
-                           Twine(*constantOf(must)) + " are expected");
+        return infer.error("has operand " + Twine(i) + " with " + Twine(*constantOf(is)) +
+                           " elements on an axis where " + Twine(*constantOf(must)) + " are expected");
       infer.requireEqual(is, must);
     }
     return success();
   };
-  SmallVector<Dim> state = batchFirst(infer) ? SmallVector<Dim>{batch, directions, units}
-                                             : SmallVector<Dim>{directions, batch, units};
+  SmallVector<Dim> state =
+      batchFirst(infer) ? SmallVector<Dim>{batch, directions, units} : SmallVector<Dim>{directions, batch, units};
   if (!infer.resolved("hidden")) {
     Dim all = d.constant(gates * *hidden);
     if (failed(expect(weights, {directions, all, x[2]})) || failed(expect(recurrent, {directions, all, units})) ||
@@ -141,8 +144,8 @@ LogicalResult qcc::inferRecurrence(Infer &infer, int64_t gates) {
 
 Recurrence::Recurrence(const Node &node, Lowering &lowering, int64_t gates)
     : node(node), lowering(lowering), gates(gates), directions(directionsOf(node)), hidden(*hiddenOf(node)),
-      blocks(paddedHidden(hidden) / lanes), steps(node.dims(0)[batchFirst(node)]), batch(node.dims(0)[!batchFirst(node)]),
-      type(accumulatorOf(node.element(0))) {
+      blocks(paddedHidden(hidden) / lanes), steps(node.dims(0)[batchFirst(node)]),
+      batch(node.dims(0)[!batchFirst(node)]), type(accumulatorOf(node.element(0))) {
   // What the loop over time uses must be there before it.
   for (unsigned i = 0; i < node.inputs(); ++i)
     if (node.has(i))
@@ -164,17 +167,19 @@ Value Recurrence::stateRow(Kernel &k, Value direction, Value sequence) {
 
 void Recurrence::fillRows(Value rows, unsigned i) {
   Dim cost = lowering.dims.constant(hidden);
-  lowering.forEach({lowering.dims.constant(directions), batch}, "first_state", cost, [&](Kernel &k, ArrayRef<Value> at) {
-    Value start = k.mul(stateRow(k, at[0], at[1]), k.constant(blocks * lanes)), base = k.argument(rows);
-    k.loop(k.constant(0), k.constant(hidden), [&](Value j) {
-      Value value = numberConstant(k.b, type, 0);
-      if (node.has(i))
-        value = batchFirst(node) ? k.load(node.input(i), {at[1], at[0], j}) : k.load(node.input(i), {at[0], at[1], j});
-      k.storeAt(base, k.add(start, j), type, value);
-    });
-    k.loop(k.constant(hidden), k.constant(blocks * lanes),
-           [&](Value j) { k.storeAt(base, k.add(start, j), type, numberConstant(k.b, type, 0)); });
-  });
+  lowering.forEach(
+      {lowering.dims.constant(directions), batch}, "first_state", cost, [&](Kernel &k, ArrayRef<Value> at) {
+        Value start = k.mul(stateRow(k, at[0], at[1]), k.constant(blocks * lanes)), base = k.argument(rows);
+        k.loop(k.constant(0), k.constant(hidden), [&](Value j) {
+          Value value = numberConstant(k.b, type, 0);
+          if (node.has(i))
+            value =
+                batchFirst(node) ? k.load(node.input(i), {at[1], at[0], j}) : k.load(node.input(i), {at[0], at[1], j});
+          k.storeAt(base, k.add(start, j), type, value);
+        });
+        k.loop(k.constant(hidden), k.constant(blocks * lanes),
+               [&](Value j) { k.storeAt(base, k.add(start, j), type, numberConstant(k.b, type, 0)); });
+      });
 }
 
 void Recurrence::storeRows(Value rows, Dim copy, unsigned i) {
@@ -309,8 +314,7 @@ Real RecurrentStep::input(int64_t gate) {
 Real RecurrentStep::parameter(unsigned operand, int64_t count, int64_t line) {
   Value row = k.add(k.mul(direction, k.constant(count)), k.constant(line));
   Value place = k.mul(k.add(k.mul(row, k.constant(r.blocks)), block), k.constant(Recurrence::lanes));
-  return {k.b,
-          LLVM::LoadOp::create(k.b, vector, at(k.pointer(r.node.input(operand)), place), storageBytes(r.type))};
+  return {k.b, LLVM::LoadOp::create(k.b, vector, at(k.pointer(r.node.input(operand)), place), storageBytes(r.type))};
 }
 
 Real RecurrentStep::bias(int64_t which, int64_t gate) {

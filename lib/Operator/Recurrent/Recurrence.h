@@ -1,5 +1,5 @@
-// What LSTM, GRU and RNN have in common: operands in an order for vectors, the product of the input with its weights for
-// all time steps at once, states, and the loop over time.
+// What LSTM, GRU and RNN have in common: operands in an order for vectors, the product of the input with its weights
+// for all time steps at once, states, and the loop over time.
 #pragma once
 
 #include "Activations.h"
@@ -10,9 +10,9 @@ namespace qcc {
 /// Checks the operands and gives the results their types; the first results are all hidden states, the last hidden
 /// state, and the last cell state where there is one.
 ///
-/// The constant-like operands are put in another order by nodes in front: W becomes directions × input × gates * hidden;
-/// R directions × blocks × hidden × gates × `lanes`, so that a step reads it from front to back; B directions × 2 ×
-/// gates × padded hidden; peepholes directions × 3 × padded hidden. What pads them is 0.
+/// The constant-like operands are put in another order by nodes in front: W becomes directions × input × gates *
+/// hidden; R directions × blocks × hidden × gates × `lanes`, so that a step reads it from front to back; B directions ×
+/// 2 × gates × padded hidden; peepholes directions × 3 × padded hidden. What pads them is 0.
 mlir::LogicalResult inferRecurrence(Infer &infer, int64_t gates);
 
 /// The lowering of one such node.
