@@ -89,6 +89,13 @@ Type qcc::onnx::elementType(int64_t dataType, MLIRContext *context) {
   }
 }
 
+std::optional<int64_t> qcc::onnx::dataTypeOf(Type element) {
+  for (int64_t number = 1; number <= 26; ++number)
+    if (elementType(number, element.getContext()) == element)
+      return number;
+  return std::nullopt;
+}
+
 LogicalResult NodeOp::verify() {
   if (getOpType().empty())
     return emitOpError("has no operator type");

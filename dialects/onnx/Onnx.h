@@ -25,5 +25,7 @@ std::optional<int64_t> rawBytes(mlir::Type element, int64_t count);
 
 /// The element type that ONNX's TensorProto.DataType numbers; null for strings, complex numbers and unknown ones.
 mlir::Type elementType(int64_t dataType, mlir::MLIRContext *context);
+/// The number of an element type; nothing for one that ONNX has not.
+std::optional<int64_t> dataTypeOf(mlir::Type element);
 
 } // namespace qcc::onnx

@@ -18,6 +18,10 @@ using ::onnx::ValueInfoProto;
 static constexpr int maxNesting =
     48; // subgraphs and function calls; every level is a level of recursion here and in every later pass
 
+/// Nodes in all, those in bodies of functions counted at each call: a few functions that call one another twice make
+/// more than fit into memory.
+static constexpr int64_t maxNodes = 1 << 20;
+
 namespace {
 /// Names of one graph and the graphs around it.
 struct Scope {
@@ -47,6 +51,7 @@ private:
   LogicalResult initializers(const GraphProto &graph, Scope &scope);
   LogicalResult nodes(ArrayRef<const NodeProto *> list, Scope &scope, StringRef prefix, int depth);
   LogicalResult node(const NodeProto &node, Scope &scope, StringRef prefix, int depth);
+  LogicalResult define(StringRef name, Value value, Scope &scope, Location loc);
   LogicalResult call(const NodeProto &node, FunctionProto function, Scope &scope, StringRef prefix, Location loc,
                      int depth);
   LogicalResult subgraph(const GraphProto &graph, Region &region, const Scope &outer, StringRef prefix, Location loc,
@@ -62,6 +67,7 @@ private:
   Location fileLoc;
   llvm::StringMap<int64_t> versions;
   const ::onnx::ModelProto *model = nullptr;
+  int64_t nodeCount = 0;
 };
 } // namespace
 
@@ -119,7 +125,9 @@ LogicalResult Importer::initializers(const GraphProto &graph, Scope &scope) {
     if (!data)
       return failure();
     Location loc = NameLoc::get(b.getStringAttr(tensor.name()), fileLoc);
-    scope.values[tensor.name()] = qcc::onnx::WeightOp::create(b, loc, type, tensor.name(), data);
+    Value weight = qcc::onnx::WeightOp::create(b, loc, type, tensor.name(), data);
+    if (!scope.values.try_emplace(tensor.name(), weight).second)
+      return emitError(fileLoc) << "initializer '" << tensor.name() << "' stands twice in the model";
   }
   return success();
 }
@@ -185,37 +193,53 @@ static void readNames(const NodeProto &node, llvm::StringSet<> &names, int depth
 LogicalResult Importer::nodes(ArrayRef<const NodeProto *> list, Scope &scope, StringRef prefix, int depth) {
   // The standard demands that a node stands after those it reads; some exporters do not keep to it, so nodes wait until
   // their inputs are there.
-  SmallVector<const NodeProto *> waiting(list);
-  while (!waiting.empty()) {
-    SmallVector<const NodeProto *> next;
-    for (const NodeProto *candidate : waiting) {
-      llvm::StringSet<> names;
-      readNames(*candidate, names);
-      if (!llvm::all_of(names, [&](const auto &name) { return bool(scope.find(name.getKey())); })) {
-        next.push_back(candidate);
-        continue;
+  llvm::StringMap<SmallVector<size_t, 2>> waiting; // name: the nodes that wait for it
+  std::vector<size_t> missing(list.size());        // how many names a node waits for
+  size_t made = 0;
+  SmallVector<size_t> ready;
+  for (size_t i = 0; i < list.size(); ++i) {
+    llvm::StringSet<> names;
+    readNames(*list[i], names);
+    for (const auto &name : names)
+      if (!scope.find(name.getKey())) {
+        waiting[name.getKey()].push_back(i);
+        ++missing[i];
       }
-      if (failed(node(*candidate, scope, prefix, depth)))
+    if (missing[i] == 0)
+      ready.push_back(i);
+    while (!ready.empty()) {
+      const NodeProto &next = *list[ready.pop_back_val()];
+      if (failed(node(next, scope, prefix, depth)))
         return failure();
+      ++made;
+      for (const std::string &output : next.output())
+        if (auto found = waiting.find(output); found != waiting.end()) {
+          for (size_t waiter : llvm::reverse(found->second))
+            if (--missing[waiter] == 0)
+              ready.push_back(waiter);
+          waiting.erase(found);
+        }
     }
-    if (next.size() == waiting.size()) {
-      llvm::StringSet<> names;
-      readNames(*next.front(), names);
-      for (const auto &name : names)
-        if (!scope.find(name.getKey()))
-          return emitError(nodeLoc(*next.front(), prefix))
-                 << next.front()->op_type() << " reads '" << name.getKey()
-                 << "', which nothing makes before it: the graph is cyclic or lacks a value";
-    }
-    waiting = std::move(next);
   }
-  return success();
+  if (made == list.size())
+    return success();
+  const NodeProto &stuck = *list[llvm::find_if(missing, [](size_t count) { return count != 0; }) - missing.begin()];
+  llvm::StringSet<> names;
+  readNames(stuck, names);
+  for (const auto &name : names)
+    if (waiting.contains(name.getKey()))
+      return emitError(nodeLoc(stuck, prefix))
+             << stuck.op_type() << " reads '" << name.getKey()
+             << "', which nothing makes before it: the graph is cyclic or lacks a value";
+  return emitError(nodeLoc(stuck, prefix)) << stuck.op_type() << " cannot be reached";
 }
 
 LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef prefix, int depth) {
   Location loc = nodeLoc(node, prefix);
   if (depth > maxNesting)
     return emitError(loc) << "is nested more than " << maxNesting << " levels deep";
+  if (++nodeCount > maxNodes)
+    return emitError(loc) << "is one of more than " << maxNodes << " nodes that the model and its functions make";
   StringRef domain = normalDomain(node.domain());
   auto version = versions.find(domain);
   if (version == versions.end() && domain.empty())
@@ -275,7 +299,15 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
         return emitError(loc) << "makes '" << name << "', which the graph has already";
       scope.values[name] = value;
     }
+    if (!name.empty() && failed(define(name, value, scope, loc)))
+      return failure();
   return success();
+}
+
+LogicalResult Importer::define(StringRef name, Value value, Scope &scope, Location loc) {
+  if (scope.values.try_emplace(name, value).second)
+    return success();
+  return emitError(loc) << "makes '" << name << "', which the graph has already";
 }
 
 LogicalResult Importer::call(const NodeProto &node, FunctionProto function, Scope &scope, StringRef prefix,
@@ -305,7 +337,8 @@ LogicalResult Importer::call(const NodeProto &node, FunctionProto function, Scop
     if (!value)
       return emitError(loc) << "function " << node.op_type() << " does not make its output '" << function.output(i)
                             << "'";
-    scope.values[node.output(i)] = value;
+    if (failed(define(node.output(i), value, scope, loc)))
+      return failure();
   }
   return success();
 }

@@ -1,4 +1,5 @@
 #include "qcc/Operator/Infer.h"
+#include "Schema.h"
 #include "mlir/IR/Builders.h"
 #include "qcc/Operator/Registry.h"
 
@@ -325,6 +326,17 @@ void Infer::replace(unsigned i, Value value) {
     materializeContents(node, state);
 }
 
+/// Whether the bytes of a tensor, as far as its dimensions are constants, can be counted and addressed.
+static bool isAddressable(RankedTensorType type) {
+  constexpr int64_t addressable = int64_t(1) << 47;
+  int64_t bytes = 8; // of the largest element
+  for (int64_t size : type.getShape())
+    if (!ShapedType::isDynamic(size) &&
+        (size < 0 || (size > 0 && llvm::MulOverflow(bytes, size, bytes)) || bytes > addressable))
+      return false;
+  return true;
+}
+
 LogicalResult qcc::inferBlock(Block &block, InferState &state) {
   const OperatorRegistry &registry = OperatorRegistry::get();
   for (Operation &op : llvm::make_early_inc_range(block)) {
@@ -338,11 +350,14 @@ LogicalResult qcc::inferBlock(Block &block, InferState &state) {
     for (unsigned i = 0; i < infer.inputs(); ++i)
       if (infer.has(i) && !isa<RankedTensorType>(infer.input(i).getType()))
         return infer.error("reads an operand whose rank is not known");
-    if (failed(definition->infer(infer)))
+    if (failed(checkSchema(infer)) || failed(definition->infer(infer)))
       return failure();
-    for (Value result : node.getOutputs())
+    for (Value result : node.getOutputs()) {
       if (isa<UnrankedTensorType>(result.getType()))
         return infer.error("has a result without a shape rule");
+      if (auto type = dyn_cast<RankedTensorType>(result.getType()); type && !isAddressable(type))
+        return infer.error("has a result that no memory can hold");
+    }
     materializeContents(node, state);
   }
   // Backwards, so that a whole chain that computed a shape goes at once.
