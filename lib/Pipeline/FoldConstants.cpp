@@ -28,9 +28,21 @@ static bool isReadThrough(onnx::NodeOp node) {
          });
 }
 
+/// Whether what shape inference resolved for the node (the index of a Gather, the start of a Slice, lengths to be
+/// checked) hangs on the lengths that a run has. Its results then differ between runs, however constant its operands
+/// and static its results are.
+static bool dependsOnLengths(onnx::NodeOp node) {
+  std::optional<DictionaryAttr> resolved = node.getResolved();
+  return resolved && llvm::any_of(*resolved, [](NamedAttribute entry) {
+           auto map = dyn_cast<AffineMapAttr>(entry.getValue());
+           return map && !map.getValue().isConstant();
+         });
+}
+
 /// Whether the node can be computed now: constant operands, static results of a size worth keeping.
 static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &constants) {
-  if (node->getNumRegions() || node.getDefines() || isRandom(node) || node->getNumOperands() == 0)
+  if (node->getNumRegions() || node.getDefines() || isRandom(node) || node->getNumOperands() == 0 ||
+      dependsOnLengths(node))
     return false;
   int64_t in = 0, out = 0;
   for (Value operand : node->getOperands()) {
