@@ -41,7 +41,7 @@ FailureOr<Dimensions> Dimensions::load(ModuleOp module) {
       symbol.operands = llvm::to_vector(map.getValue().getResults());
     if (symbol.kind == Kind::Input)
       result.inputs[symbol.name] = result.table.size();
-    result.append(std::move(symbol));
+    result.table.push_back(std::move(symbol));
   }
   return result;
 }
@@ -64,12 +64,12 @@ Dim Dimensions::input(StringRef name) {
   std::string key = name.empty() ? "dim_" + std::to_string(table.size()) : name.str();
   auto [it, fresh] = inputs.try_emplace(key, table.size());
   if (fresh)
-    append({Kind::Input, key, {}});
+    table.push_back({Kind::Input, key, {}});
   return getAffineSymbolExpr(it->second, context);
 }
 
 Dim Dimensions::runtime(StringRef hint) {
-  append({Kind::Runtime, hint.str(), {}});
+  table.push_back({Kind::Runtime, hint.str(), {}});
   return getAffineSymbolExpr(table.size() - 1, context);
 }
 
@@ -77,7 +77,7 @@ Dim Dimensions::derived(Kind kind, ArrayRef<Dim> operands) {
   for (auto [i, symbol] : llvm::enumerate(table))
     if (symbol.kind == kind && ArrayRef<Dim>(symbol.operands) == operands)
       return getAffineSymbolExpr(i, context);
-  append({kind, "", llvm::to_vector(operands)});
+  table.push_back({kind, "", llvm::to_vector(operands)});
   return getAffineSymbolExpr(table.size() - 1, context);
 }
 
@@ -346,37 +346,11 @@ bool Dimensions::isRuntime(Dim dim) const {
   bool found = false;
   dim.walk([&](AffineExpr part) {
     if (auto symbol = dyn_cast<AffineSymbolExpr>(part))
-      found |= table[symbol.getPosition()].isRuntime;
       found |= factsOf(symbol.getPosition()).runtime;
   });
   return found;
 }
 
-void Dimensions::append(Symbol symbol) {
-  symbol.isRuntime =
-      symbol.kind == Kind::Runtime || llvm::any_of(symbol.operands, [&](Dim operand) { return isRuntime(operand); });
-  symbol.isNonNegative = isNonNegativeSymbol(symbol);
-  table.push_back(std::move(symbol));
-}
-
-bool Dimensions::isNonNegativeSymbol(const Symbol &symbol) const {
-  ArrayRef<Dim> of = symbol.operands;
-  switch (symbol.kind) {
-  case Kind::Input:
-    return true;
-  case Kind::Max:
-    return isNonNegative(of[0]) || isNonNegative(of[1]);
-  case Kind::Min:
-  case Kind::FloorDiv:
-    return isNonNegative(of[0]) && isNonNegative(of[1]);
-  case Kind::IfEqual:
-    return isNonNegative(of[2]) && isNonNegative(of[3]);
-  case Kind::IfNegative:
-    return isNonNegative(of[1]) && (isNonNegative(of[2]) || of[2] == of[0]);
-  case Kind::Runtime:
-    return false;
-  }
-  return false;
 /// Symbols are made after those that define them; what is told of each is told once.
 const Dimensions::Facts &Dimensions::factsOf(unsigned position) const {
   while (facts.size() <= position) {
@@ -413,7 +387,6 @@ bool Dimensions::isNonNegative(Dim dim) const {
   if (auto value = constantOf(dim))
     return *value >= 0;
   if (auto symbol = dyn_cast<AffineSymbolExpr>(dim))
-    return table[symbol.getPosition()].isNonNegative;
     return factsOf(symbol.getPosition()).nonNegative;
   if (auto binary = dyn_cast<AffineBinaryOpExpr>(dim)) {
     if (binary.getKind() == AffineExprKind::Mod)

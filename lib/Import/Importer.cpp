@@ -234,6 +234,20 @@ LogicalResult Importer::nodes(ArrayRef<const NodeProto *> list, Scope &scope, St
   return emitError(nodeLoc(stuck, prefix)) << stuck.op_type() << " cannot be reached";
 }
 
+/// Some exporters' graphs define a constant twice. ONNX forbids it; ONNX Runtime takes the last definition for all
+/// uses, and so do we, but not silently. Whether `op` is such a second definition.
+static bool redefinesConstant(StringRef name, qcc::onnx::NodeOp op, Scope &scope) {
+  auto known = scope.values.find(name);
+  auto twin = known != scope.values.end() ? known->second.getDefiningOp<qcc::onnx::NodeOp>() : qcc::onnx::NodeOp();
+  if (!twin || op.getOpType() != "Constant" || twin.getOpType() != "Constant" || twin.getDomain() != op.getDomain())
+    return false;
+  if (twin.getAttrs() != op.getAttrs())
+    emitWarning(op.getLoc()) << "the constant '" << name << "' is defined twice; the last definition counts";
+  twin.setAttrsAttr(op.getAttrs());
+  twin->getResult(0).setType(op->getResult(0).getType());
+  return true;
+}
+
 LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef prefix, int depth) {
   Location loc = nodeLoc(node, prefix);
   if (depth > maxNesting)
@@ -282,24 +296,7 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
     if (entry.has_g() && failed(subgraph(entry.g(), op.getSubgraphs()[region++], scope, prefix, loc, depth + 1)))
       return failure();
   for (auto [name, value] : llvm::zip(node.output(), op.getOutputs()))
-    if (!name.empty()) {
-      auto known = scope.values.find(name);
-      // Some exporters' graphs define a constant twice. ONNX forbids it; ONNX Runtime takes the last definition for all
-      // uses, and so do we, but not silently.
-      auto twin = known != scope.values.end() ? known->second.getDefiningOp<qcc::onnx::NodeOp>() : qcc::onnx::NodeOp();
-      if (twin && op.getOpType() == "Constant" && twin.getOpType() == "Constant" &&
-          twin.getDomain() == op.getDomain()) {
-        if (twin.getAttrs() != op.getAttrs())
-          emitWarning(loc) << "the constant '" << name << "' is defined twice; the last definition counts";
-        twin.setAttrsAttr(op.getAttrs());
-        twin->getResult(0).setType(op->getResult(0).getType());
-        continue;
-      }
-      if (known != scope.values.end())
-        return emitError(loc) << "makes '" << name << "', which the graph has already";
-      scope.values[name] = value;
-    }
-    if (!name.empty() && failed(define(name, value, scope, loc)))
+    if (!name.empty() && !redefinesConstant(name, op, scope) && failed(define(name, value, scope, loc)))
       return failure();
   return success();
 }

@@ -33,8 +33,6 @@ public:
     Kind kind;
     std::string name; // of an input's dimension, or a hint
     llvm::SmallVector<Dim> operands;
-    // What follows from kind and operands; kept, because expressions share their parts many times over.
-    bool isRuntime = false, isNonNegative = false;
   };
 
   explicit Dimensions(mlir::MLIRContext *context) : context(context) {}
@@ -82,8 +80,6 @@ public:
 
 private:
   Dim derived(Kind kind, llvm::ArrayRef<Dim> operands);
-  void append(Symbol symbol);
-  bool isNonNegativeSymbol(const Symbol &symbol) const;
   /// What `use` makes of a number that is one of two constants by a condition: the choice between its two results. Null
   /// for other numbers.
   Dim throughChoice(Dim choice, llvm::function_ref<Dim(Dim)> use);
