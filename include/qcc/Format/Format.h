@@ -169,7 +169,7 @@ llvm::Expected<Format> findFormat(llvm::StringRef name);
 /// A row for each family of formats, for listings and for tests that run over all of them.
 llvm::ArrayRef<Format> allFormats();
 
-/// What activations are multiplied in where nothing else is asked for: "int8" (with a scale per token and block of 32)
+/// What activations are multiplied in where nothing else is asked for: "int8" (with a scale per token and block)
 /// where the elements have an integer view, else "float32".
 llvm::StringRef defaultComputeType(const Format &format);
 

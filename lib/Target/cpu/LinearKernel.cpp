@@ -36,7 +36,6 @@ public:
   }
 
   int64_t rows() const { return int64_t(vectors) * s.lanes; }
-  int64_t outputs() const { return layout.rows; }
 
   /// Says which panel of activations is multiplied.
   void setPanel(Value panel) {

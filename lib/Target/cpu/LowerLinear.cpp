@@ -1,5 +1,6 @@
 #include "LinearKernel.h"
 #include "qcc/Target/Linear.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -51,65 +52,67 @@ static void forEachWay(Lowering &lowering, Dim tokens, int few, llvm::function_r
       [&] { hostBranch(lowering, atMost(few), [&] { emit(Way::Few); }, [&] { emit(Way::Many); }); });
 }
 
+namespace {
+/// How many tokens each way takes at once.
+struct Widths {
+  int few, many;
+  int of(Way way) const { return way == Way::One ? 1 : way == Way::Few ? few : many; }
+};
+} // namespace
+
+/// The activations in the order of the kernels, made once for all operations that multiply `x` alike.
+static Activations prepareActivations(Lowering &lowering, Value x, const LinearPlan &plan, Widths widths) {
+  int bias = 0;
+  if (plan.integer) { // a question that only an emitter can answer
+    Kernel probe(lowering, "probe", lowering.loc);
+    Simd simd(probe, true);
+    bias = Decoder(simd, plan.format, plan.layout).bias();
+  }
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}", plan.integer, plan.layout.block, plan.layout.chunkColumns(),
+                                  bias, plan.layout.hasZero);
+  if (const auto *found = lowering.shared(x, key))
+    return {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
+  Activations made =
+      allocateActivations(lowering, plan.layout, plan.integer, plan.tokens, std::max(widths.few, widths.many));
+  forEachWay(lowering, plan.tokens, widths.few, [&](Way way) {
+    if (plan.integer)
+      emitQuantizeActivations(lowering, x, plan.layout, bias, plan.tokens, widths.of(way), made);
+    else if (way != Way::One)
+      emitInterleaveActivations(lowering, x, plan.layout.columns, plan.tokens, widths.of(way), made);
+  });
+  lowering.share(x, key, {made.values, made.scales, made.biases, made.sums});
+  return made;
+}
+
 LogicalResult qcc::lowerLinear(qnt::LinearOp op, Lowering &lowering) {
   auto weight = op.getWeight().getDefiningOp<qnt::WeightOp>();
   auto format = findFormat(weight.getFormat());
   if (!format)
     return op.emitError(llvm::toString(format.takeError()));
   auto type = cast<RankedTensorType>(weight.getResult().getType());
-  Dimensions &dims = lowering.dims;
   LinearPlan plan;
   plan.op = op, plan.format = *format;
   plan.layout = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1));
   plan.integer = op.getAct() == "int8";
   SmallVector<Dim> shape = dimsOf(op.getX().getType());
-  plan.tokens = dims.product(ArrayRef<Dim>(shape).drop_back());
+  plan.tokens = lowering.dims.product(ArrayRef<Dim>(shape).drop_back());
   plan.weights = lowering.storage(weight.getResult());
   // What all ways share has its place before they part.
-  lowering.storage(op.getX());
+  Activations input;
+  input.values = lowering.storage(op.getX());
   lowering.storage(lowering.stored(op.getY()));
   auto [few, many] = LinearPlan::columnsFor(lowering.facts, plan.integer);
-  auto width = [few = few, many = many](Way way) { return way == Way::One ? 1 : way == Way::Few ? few : many; };
-
+  Widths widths{few, many};
   auto known = constantOf(plan.tokens);
-  bool usesInput = !plan.integer && known && *known <= 1;
-  Activations activations;
-  activations.values = lowering.storage(op.getX());
-  if (!usesInput) {
-    int bias = 0;
-    if (plan.integer) {
-      Kernel probe(lowering, "probe", lowering.loc);
-      Simd simd(probe, true);
-      bias = Decoder(simd, plan.format, plan.layout).bias();
-    }
-    std::string key = (llvm::Twine(plan.integer ? "int8" : "f32") + "/" + llvm::Twine(plan.layout.block) + "/" +
-                       llvm::Twine(plan.layout.chunkColumns()) + "/" + llvm::Twine(bias) + "/" +
-                       llvm::Twine(int(plan.layout.hasZero)))
-                          .str();
-    Activations prepared;
-    if (auto *found = lowering.shared(op.getX(), key)) {
-      prepared = {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
-    } else {
-      prepared = allocateActivations(lowering, plan.layout, plan.integer, plan.tokens, std::max(few, many));
-      forEachWay(lowering, plan.tokens, few, [&](Way way) {
-        if (plan.integer)
-          emitQuantizeActivations(lowering, op.getX(), plan.layout, bias, plan.tokens, width(way), prepared);
-        else if (way != Way::One)
-          emitInterleaveActivations(lowering, op.getX(), plan.layout.columns, plan.tokens, width(way), prepared);
-      });
-      lowering.share(op.getX(), key, {prepared.values, prepared.scales, prepared.biases, prepared.sums});
-    }
-    if (plan.integer)
-      activations = prepared;
-    forEachWay(lowering, plan.tokens, few, [&](Way way) {
-      Activations used = plan.integer || way == Way::One ? activations : prepared;
-      if (way == Way::Many)
-        emitPanelLinear(lowering, plan, many, used);
-      else
-        emitPackedLinear(lowering, plan, width(way), used);
-    });
-    return success();
-  }
-  emitPackedLinear(lowering, plan, 1, activations);
+  bool readsInputAlone = !plan.integer && known && *known <= 1;
+  Activations prepared = readsInputAlone ? input : prepareActivations(lowering, op.getX(), plan, widths);
+  forEachWay(lowering, plan.tokens, few, [&](Way way) {
+    // One row of float32 is in order as it is.
+    const Activations &used = !plan.integer && way == Way::One ? input : prepared;
+    if (way == Way::Many)
+      emitPanelLinear(lowering, plan, widths.many, used);
+    else
+      emitPackedLinear(lowering, plan, widths.of(way), used);
+  });
   return success();
 }

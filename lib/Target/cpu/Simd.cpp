@@ -30,7 +30,6 @@ llvm::StringRef Simd::instruction(const TargetFacts &facts, bool integer) {
 
 Simd::Simd(Kernel &kernel, bool integer)
     : k(kernel), b(kernel.b), isa(isaOf(kernel.lowering.facts, integer)), lanes(lanesOf(isa)),
-      registers(isa == Isa::Avx512 || isa == Isa::Neon ? 32 : 16),
       hasVnni(isa == Isa::Avx512 && kernel.lowering.facts.has("avx512vnni")),
       hasDotprod(kernel.lowering.facts.has("dotprod")) {
   i8 = b.getI8Type(), i16 = b.getI16Type(), i32 = b.getI32Type(), i64 = b.getI64Type(), f32 = b.getF32Type();
@@ -76,13 +75,12 @@ Value Simd::dot(Value part, Value operand, Value activation, bool small) {
   if (isa == Isa::Neon) {
     if (hasDotprod)
       return intrinsic(dwords, "llvm.aarch64.neon.sdot.v4i32.v16i8", {part, operand, activation});
-    auto half = VectorType::get(8, i8), products = VectorType::get(8, i16);
+    auto products = VectorType::get(8, i16);
     auto pairs = [&](int64_t from) {
-      auto part = [&](Value v) { return vector::ExtractStridedSliceOp::create(b, v, from, 8, 1).getResult(); };
-      Value product = intrinsic(products, "llvm.aarch64.neon.smull.v8i16", {part(operand), part(activation)});
+      auto half = [&](Value v) { return vector::ExtractStridedSliceOp::create(b, v, from, 8, 1).getResult(); };
+      Value product = intrinsic(products, "llvm.aarch64.neon.smull.v8i16", {half(operand), half(activation)});
       return intrinsic(dwords, "llvm.aarch64.neon.saddlp.v4i32.v8i16", {product});
     };
-    (void)half;
     return addInt(part, intrinsic(dwords, "llvm.aarch64.neon.addp.v4i32", {pairs(0), pairs(8)}));
   }
   bool wide = isa == Isa::Avx2;

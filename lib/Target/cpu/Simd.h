@@ -18,7 +18,6 @@ public:
   mlir::ImplicitLocOpBuilder &b;
   const Isa isa;
   const int lanes;
-  const int registers; // vector registers of the target
   mlir::Type i8, i16, i32, i64, f32, ptr;
   mlir::VectorType bytes, words, dwords, floats;
 
