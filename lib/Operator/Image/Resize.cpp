@@ -177,6 +177,9 @@ LogicalResult ResizeInference::fromScales() {
 }
 
 LogicalResult ResizeInference::run() {
+  for (unsigned i = 1; i < infer.inputs(); ++i)
+    if (infer.has(i) && infer.rank(i) != 1)
+      return infer.error("has an operand " + Twine(i) + " that is no list");
   if (failed(checkMode()) || failed(readAxes()))
     return failure();
   out = in;
