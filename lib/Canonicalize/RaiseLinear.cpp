@@ -93,6 +93,9 @@ static Value encodedMatrix(OpBuilder &b, const Node &node, int64_t outputs, int6
                                weight.getName(), format, "encoded", data, IntegerAttr());
 }
 
+// Of a matrix: sizes in bytes are then far from overflowing.
+static constexpr int64_t mostRows = int64_t(1) << 28;
+
 /// com.microsoft.MatMulNBits, with the bias that it may have as an addition.
 static void raiseQuantized(onnx::NodeOp op) {
   Node node(op);
@@ -100,7 +103,8 @@ static void raiseQuantized(onnx::NodeOp op) {
   int64_t outputs = node.intAttr("N", 0), inputs = node.intAttr("K", 0), bits = node.intAttr("bits", 4),
           block = node.intAttr("block_size", 0);
   bool isBlock = block >= 16 && block <= 256 && llvm::isPowerOf2_64(uint64_t(block));
-  if (!isBlock || (bits != 4 && bits != 8) || node.has(4) || !node.element(0).isF32() || outputs <= 0 || inputs <= 0)
+  if (!isBlock || (bits != 4 && bits != 8) || node.has(4) || !node.element(0).isF32() || outputs <= 0 || inputs <= 0 ||
+      outputs > mostRows || inputs > mostRows)
     return;
   Value weight = encodedMatrix(b, node, outputs, inputs, bits, block);
   if (!weight)

@@ -126,3 +126,15 @@ def test_int8_activations_cost_little(name, linear, tmp_path):
     expected = x.astype(np.float64) @ REFERENCES[name](weights).T
     for tokens, y in results(path, tmp_path, x, fmt=name, head_fmt=name, act="int8").items():
         assert relative(y, expected[:tokens]) < 0.015, f"{tokens} tokens"
+
+
+@pytest.mark.parametrize("name, act", [("int8", "int8"), ("int4-g32", "f32"), ("float32", "f32")])
+def test_long_rows_fit_a_threads_storage(name, act, tmp_path):
+    random = np.random.default_rng(3)
+    weights, x = random.standard_normal((90000, 17)).astype(np.float32), random.standard_normal((20, 90000)).astype(np.float32)
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"], name="product")], "long",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["tokens", 90000])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["tokens", 17])], [numpy_helper.from_array(weights, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "long.onnx")
+    y = qcc.load(qcc.compile(tmp_path / "long.onnx", fmt=name, head_fmt=name, act=act))(x=x)["y"]
+    assert relative(y, x.astype(np.float64) @ REFERENCES[name](weights.T).T) < 0.015

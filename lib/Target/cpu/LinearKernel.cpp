@@ -449,11 +449,21 @@ void qcc::emitPackedLinear(Lowering &lowering, const LinearPlan &plan, int colum
   k.launch(unitsOf(lowering, plan), workOf(lowering, plan));
 }
 
+/// Registers of rows that a panel has: whole tiles of the layout, 32 rows of AVX-512, else 16.
+static int panelVectors(int lanes) { return std::max(2, int(PackedLayout::tileRows) / lanes); }
+
+int64_t qcc::panelLinearScratch(const TargetFacts &facts, const LinearPlan &plan) {
+  int lanes = Simd::lanesOf(Simd::isaOf(facts, plan.integer));
+  if (!plan.integer && plan.layout.codeBits == 32)
+    return 0; // multiplied as they stand
+  int64_t rowBytes = plan.integer ? paddedColumns(plan.layout) + plan.layout.blocks() * 8 : plan.layout.columns * 4;
+  return panelVectors(lanes) * lanes * rowBytes;
+}
+
 void qcc::emitPanelLinear(Lowering &lowering, const LinearPlan &plan, int columns, const Activations &activations) {
   Kernel k(lowering, ("linear_" + llvm::StringRef(plan.format.name) + "_panels").str(), lowering.loc);
   int lanes = Simd::lanesOf(Simd::isaOf(lowering.facts, plan.integer));
-  int vectors =
-      std::max(2, int(PackedLayout::tileRows) / lanes); // whole tiles of the layout: 32 rows of AVX-512, else 16
+  int vectors = panelVectors(lanes);
   LinearTile tile(k, plan, vectors, columns, activations);
   int64_t rows = tile.rows();
   bool decodes = tile.needsDecode();

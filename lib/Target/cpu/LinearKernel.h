@@ -28,6 +28,9 @@ struct LinearPlan {
 /// and float32 activations, these are x itself.
 void emitPackedLinear(Lowering &lowering, const LinearPlan &plan, int columns, const Activations &activations);
 
+/// Bytes of thread storage that `emitPanelLinear` needs.
+int64_t panelLinearScratch(const TargetFacts &facts, const LinearPlan &plan);
+
 /// Decodes 32 rows at a time into thread storage and multiplies them with all tokens, in register tiles of `columns`
 /// tokens.
 void emitPanelLinear(Lowering &lowering, const LinearPlan &plan, int columns, const Activations &activations);

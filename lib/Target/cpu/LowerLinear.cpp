@@ -52,6 +52,8 @@ static void forEachWay(Lowering &lowering, Dim tokens, int few, llvm::function_r
       [&] { hostBranch(lowering, atMost(few), [&] { emit(Way::Few); }, [&] { emit(Way::Many); }); });
 }
 
+static constexpr int64_t mostScratch = 2 << 20; // bytes of a thread's stack for a panel of decoded rows
+
 namespace {
 /// How many tokens each way takes at once.
 struct Widths {
@@ -68,8 +70,8 @@ static Activations prepareActivations(Lowering &lowering, Value x, const LinearP
     Simd simd(probe, true);
     bias = Decoder(simd, plan.format, plan.layout).bias();
   }
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}", plan.integer, plan.layout.block, plan.layout.chunkColumns(),
-                                  bias, plan.layout.hasZero);
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}", widths.many, plan.integer, plan.layout.block,
+                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero);
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
   Activations made =
@@ -102,14 +104,16 @@ LogicalResult qcc::lowerLinear(qnt::LinearOp op, Lowering &lowering) {
   input.values = lowering.storage(op.getX());
   lowering.storage(lowering.stored(op.getY()));
   auto [few, many] = LinearPlan::columnsFor(lowering.facts, plan.integer);
-  Widths widths{few, many};
+  // Where a panel is too large for that, many tokens are taken a few at a time.
+  bool hasPanels = panelLinearScratch(lowering.facts, plan) <= mostScratch;
+  Widths widths{few, hasPanels ? many : few};
   auto known = constantOf(plan.tokens);
   bool readsInputAlone = !plan.integer && known && *known <= 1;
   Activations prepared = readsInputAlone ? input : prepareActivations(lowering, op.getX(), plan, widths);
   forEachWay(lowering, plan.tokens, few, [&](Way way) {
     // One row of float32 is in order as it is.
     const Activations &used = !plan.integer && way == Way::One ? input : prepared;
-    if (way == Way::Many)
+    if (way == Way::Many && hasPanels)
       emitPanelLinear(lowering, plan, widths.many, used);
     else
       emitPackedLinear(lowering, plan, widths.of(way), used);
