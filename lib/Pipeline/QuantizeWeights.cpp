@@ -1,25 +1,27 @@
 #include "QuantizeWeights.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Canonicalize/Raise.h"
-#include "qcc/Operator/Node.h"
+#include "qcc/Operator/Registry.h"
 #include "qcc/Target/Linear.h"
 #include <cmath>
 
 using namespace mlir;
 using namespace qcc;
 
-/// Whether the operation's result leaves the program as it is, or after pointwise operators: the head of a classifier
-/// or a language model.
-static bool isHead(Value result) {
-  for (int depth = 0; depth < 4; ++depth) {
-    if (llvm::any_of(result.getUsers(), [](Operation *user) { return isa<func::ReturnOp>(user); }))
-      return true;
+/// Whether the operation's result is an output of the program, as it is or after pointwise operators and changes of
+/// shape: the head of a classifier or a language model. A session's state is no output.
+static bool isHead(Value result, func::FuncOp main) {
+  for (;;) {
+    for (OpOperand &use : result.getUses())
+      if (isa<func::ReturnOp>(use.getOwner()) && !main.getResultAttr(use.getOperandNumber(), stateAttr))
+        return true;
     auto node = result.hasOneUse() ? dyn_cast<onnx::NodeOp>(*result.getUsers().begin()) : onnx::NodeOp();
-    if (!node || node->getNumResults() != 1)
+    const Operator *definition = node ? OperatorRegistry::get().find(node) : nullptr;
+    bool reshapes = node && node.getDomain().empty() && node.getOpType() == "Reshape";
+    if (!definition || node->getNumResults() != 1 || (!definition->pointwise && !reshapes))
       return false;
     result = node->getResult(0);
   }
-  return false;
 }
 
 /// The matrix as float32 rows of outputs.
@@ -119,10 +121,11 @@ LogicalResult qcc::chooseFormats(Compilation &c) {
   auto headFormat = findFormat(headName);
   if (!headFormat)
     return emitError(c.module->getLoc()) << llvm::toString(headFormat.takeError());
+  auto main = c.module->lookupSymbol<func::FuncOp>("main");
   SmallVector<qnt::LinearOp> linears;
   c.module->walk([&](qnt::LinearOp op) { linears.push_back(op); });
   for (qnt::LinearOp linear : linears)
-    if (failed(choose(c, linear, isHead(linear.getY()) ? *headFormat : *format)))
+    if (failed(choose(c, linear, isHead(linear.getY(), main) ? *headFormat : *format)))
       return failure();
   return success();
 }
