@@ -1,4 +1,5 @@
 #include "qcc/Format/HostReader.h"
+#include "llvm/ADT/APFloat.h"
 #include "llvm/ADT/bit.h"
 #include "llvm/Support/MathExtras.h"
 
@@ -23,4 +24,8 @@ Value HostReader::bitOr(Value a, Value b) { return fromBits(bits(a) | bits(b)); 
 Value HostReader::asFloat(Value value) { return fromFloat(llvm::bit_cast<float>(bits(value))); }
 Value HostReader::toFloat(Value a) { return fromFloat(float(a.number)); }
 Value HostReader::multiply(Value a, Value b) { return fromFloat(float(a.number) * float(b.number)); }
+Value HostReader::halfToFloat(Value code) {
+  llvm::APFloat number(llvm::APFloat::IEEEhalf(), llvm::APInt(16, bits(code) & 0xffff));
+  return fromFloat(number.convertToFloat());
+}
 Value HostReader::lookup(llvm::ArrayRef<float> table, Value index) { return fromFloat(table[bits(index)]); }

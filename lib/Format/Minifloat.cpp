@@ -47,16 +47,12 @@ Primitives::Value MinifloatCodec::decode(Primitives &p, Primitives::Value code) 
     return p.lookup(table, code);
   if (shape.exponentBits == 8) // the upper bits of a float32
     return p.asFloat(p.shiftLeft(code, 31 - shape.magnitudeBits()));
+  if (shape.exponentBits == 5 && shape.mantissaBits == 10) // most targets convert these in one instruction
+    return p.halfToFloat(code);
   // Exponent and mantissa move into float32's place; the product corrects the bias and normalizes subnormals.
   Primitives::Value magnitude = p.field(code, 0, shape.magnitudeBits());
   Primitives::Value sign = p.shiftLeft(p.field(code, shape.magnitudeBits(), 1), 31);
   Primitives::Value bits = p.bitOr(p.shiftLeft(magnitude, 23 - shape.mantissaBits), sign);
-  if (shape.hasInfinity) {
-    // Adding one to the exponent overflows where all its bits are set; float32's other exponent bits are set then.
-    Primitives::Value carry = p.field(p.add(magnitude, p.integer(1 << shape.mantissaBits)), shape.magnitudeBits(), 1);
-    Primitives::Value ones = p.field(p.signExtend(carry, 1), 0, 8 - shape.exponentBits);
-    bits = p.bitOr(bits, p.shiftLeft(ones, 23 + shape.exponentBits));
-  }
   return p.multiply(p.asFloat(bits), p.real(std::ldexp(1.0f, 127 - shape.bias())));
 }
 

@@ -38,10 +38,11 @@ void OperatorRegistry::add(Operator op) {
 
 void OperatorRegistry::add(llvm::StringRef domain, llvm::StringRef type,
                            std::function<mlir::LogicalResult(Infer &)> infer,
-                           std::function<mlir::LogicalResult(const Node &, Lowering &)> lower) {
+                           std::function<mlir::LogicalResult(const Node &, Lowering &)> lower, bool acceptsEpilogue) {
   Operator op;
   op.domain = domain, op.type = type;
   op.infer = std::move(infer), op.lower = std::move(lower);
+  op.acceptsEpilogue = acceptsEpilogue;
   add(std::move(op));
 }
 

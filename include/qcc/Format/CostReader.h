@@ -6,7 +6,18 @@
 
 namespace qcc {
 
-enum class Primitive : uint8_t { Field, SignExtend, Add, ShiftLeft, BitOr, AsFloat, ToFloat, Multiply, Lookup };
+enum class Primitive : uint8_t {
+  Field,
+  SignExtend,
+  Add,
+  ShiftLeft,
+  BitOr,
+  AsFloat,
+  ToFloat,
+  Multiply,
+  HalfToFloat,
+  Lookup
+};
 inline constexpr size_t primitiveCount = size_t(Primitive::Lookup) + 1;
 
 /// How often each primitive is used. Constants are free: they stand before the loop.
@@ -22,6 +33,7 @@ public:
   Value asFloat(Value) override { return count(Primitive::AsFloat); }
   Value toFloat(Value) override { return count(Primitive::ToFloat); }
   Value multiply(Value, Value) override { return count(Primitive::Multiply); }
+  Value halfToFloat(Value) override { return count(Primitive::HalfToFloat); }
   Value lookup(llvm::ArrayRef<float>, Value) override { return count(Primitive::Lookup); }
 
   unsigned uses(Primitive primitive) const { return counts[size_t(primitive)]; }

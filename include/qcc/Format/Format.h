@@ -33,6 +33,8 @@ public:
   virtual Value asFloat(Value bits) = 0;            // the float32 with these bits
   virtual Value toFloat(Value a) = 0;               // the number an integer is
   virtual Value multiply(Value a, Value b) = 0;     // floats
+  /// The number that the low 16 bits are as an IEEE half float.
+  virtual Value halfToFloat(Value code) = 0;
   /// table[index] for an index below 16.
   virtual Value lookup(llvm::ArrayRef<float> table, Value index) = 0;
 };

@@ -18,6 +18,7 @@ public:
   Value asFloat(Value bits) override;
   Value toFloat(Value a) override;
   Value multiply(Value a, Value b) override;
+  Value halfToFloat(Value code) override;
   Value lookup(llvm::ArrayRef<float> table, Value index) override;
 };
 

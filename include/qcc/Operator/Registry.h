@@ -48,7 +48,7 @@ public:
   void add(Operator op);
   /// Adds an operator that has kernels of its own.
   void add(llvm::StringRef domain, llvm::StringRef type, std::function<mlir::LogicalResult(Infer &)> infer,
-           std::function<mlir::LogicalResult(const Node &, Lowering &)> lower);
+           std::function<mlir::LogicalResult(const Node &, Lowering &)> lower, bool acceptsEpilogue = false);
   llvm::SmallVector<const Operator *> all() const;
 
 private:

@@ -331,15 +331,8 @@ static LogicalResult lowerEinsum(const Node &node, Lowering &lowering) {
 }
 
 void qcc::registerMatMul(OperatorRegistry &registry) {
-  auto add = [&](StringRef domain, StringRef type, auto infer, auto lower) {
-    Operator op;
-    op.domain = domain, op.type = type;
-    op.infer = infer, op.lower = lower;
-    op.acceptsEpilogue = true;
-    registry.add(op);
-  };
-  add("", "MatMul", inferMatMul, lowerMatMul);
-  add("com.microsoft", "FusedMatMul", inferMatMul, lowerMatMul);
-  add("", "Gemm", inferGemm, lowerGemm);
-  add("", "Einsum", inferEinsum, lowerEinsum);
+  registry.add("", "MatMul", inferMatMul, lowerMatMul, /*acceptsEpilogue=*/true);
+  registry.add("com.microsoft", "FusedMatMul", inferMatMul, lowerMatMul, /*acceptsEpilogue=*/true);
+  registry.add("", "Gemm", inferGemm, lowerGemm, /*acceptsEpilogue=*/true);
+  registry.add("", "Einsum", inferEinsum, lowerEinsum, /*acceptsEpilogue=*/true);
 }

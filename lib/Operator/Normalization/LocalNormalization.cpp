@@ -109,14 +109,6 @@ static LogicalResult lowerLpNormalization(const Node &node, Lowering &lowering) 
 }
 
 void qcc::registerLocalNormalization(OperatorRegistry &registry) {
-  auto add = [&](StringRef type, LogicalResult (*infer)(Infer &), LogicalResult (*lower)(const Node &, Lowering &)) {
-    Operator op;
-    op.type = type;
-    op.infer = infer;
-    op.lower = lower;
-    op.acceptsEpilogue = true;
-    registry.add(op);
-  };
-  add("LRN", inferLrn, lowerLrn);
-  add("LpNormalization", inferLpNormalization, lowerLpNormalization);
+  registry.add("", "LRN", inferLrn, lowerLrn, /*acceptsEpilogue=*/true);
+  registry.add("", "LpNormalization", inferLpNormalization, lowerLpNormalization, /*acceptsEpilogue=*/true);
 }

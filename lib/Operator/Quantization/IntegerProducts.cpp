@@ -166,14 +166,6 @@ static LogicalResult lowerConvInteger(const Node &node, Lowering &lowering) {
 }
 
 void qcc::registerIntegerProducts(OperatorRegistry &registry) {
-  auto add = [&](StringRef type, LogicalResult (*infer)(Infer &), LogicalResult (*lower)(const Node &, Lowering &)) {
-    Operator op;
-    op.type = type;
-    op.infer = infer;
-    op.lower = lower;
-    op.acceptsEpilogue = true;
-    registry.add(op);
-  };
-  add("MatMulInteger", inferMatMulInteger, lowerMatMulInteger);
-  add("ConvInteger", inferConvInteger, lowerConvInteger);
+  registry.add("", "MatMulInteger", inferMatMulInteger, lowerMatMulInteger, /*acceptsEpilogue=*/true);
+  registry.add("", "ConvInteger", inferConvInteger, lowerConvInteger, /*acceptsEpilogue=*/true);
 }

@@ -31,6 +31,7 @@ public:
   Value asFloat(Value bits) override { return wrap(s.cast(s.floats, unwrap(bits))); }
   Value toFloat(Value x) override { return wrap(arith::SIToFPOp::create(s.b, s.floats, unwrap(x))); }
   Value multiply(Value x, Value y) override { return wrap(arith::MulFOp::create(s.b, unwrap(x), unwrap(y))); }
+  Value halfToFloat(Value code) override { return wrap(s.halfToFloat(unwrap(code))); }
   Value lookup(ArrayRef<float> table, Value index) override { return wrap(s.lookupFloats(table, unwrap(index))); }
 
 private:
@@ -81,8 +82,6 @@ SmallVector<Value> Decoder::floats(Value codes) {
       values.push_back(arith::SIToFPOp::create(s.b, s.floats, number));
     } else if (layout.movesToSigned) {
       values.push_back(LaneReader::unwrap(reader.toFloat(reader.signExtend(code, 8))));
-    } else if (format.element->name() == "float16") {
-      values.push_back(s.halfToFloat(LaneReader::unwrap(code)));
     } else {
       values.push_back(LaneReader::unwrap(format.element->decode(reader, code)));
     }
@@ -99,9 +98,7 @@ Value Decoder::scales(Value address, bool integer) {
     Value codes = s.load(s.vectorOf(stored), address, unsigned(layout.scaleBytes));
     LaneReader reader(s);
     Value lanes = arith::ExtUIOp::create(s.b, s.dwords, codes);
-    result = format.scale->name() == "float16" // most targets convert these in one instruction
-                 ? s.halfToFloat(lanes)
-                 : LaneReader::unwrap(format.scale->decode(reader, LaneReader::wrap(lanes)));
+    result = LaneReader::unwrap(format.scale->decode(reader, LaneReader::wrap(lanes)));
   }
   float factor = integer ? format.element->integerView()->factor : 1;
   return factor == 1 ? result : Value(arith::MulFOp::create(s.b, result, s.splat(factor)));

@@ -150,11 +150,13 @@ Value Simd::halfToFloat(Value halves) {
   Value narrow = arith::TruncIOp::create(b, vectorOf(i16), halves);
   if (k.lowering.facts.has("f16c") || isa == Isa::Neon)
     return arith::ExtFOp::create(b, floats, cast(vectorOf(b.getF16Type()), narrow));
-  // Exponent and mantissa moved to f32's place, times 2^(127 - 15), which also normalizes subnormals. Infinities are
-  // not stored.
+  // Exponent and mantissa moved to f32's place, times 2^(127 - 15), which also normalizes subnormals. Infinities and
+  // NaNs keep all exponent bits.
   Value magnitude = arith::AndIOp::create(b, halves, splat(dwords, 0x7fff));
-  Value moved = cast(floats, arith::ShLIOp::create(b, magnitude, splat(dwords, 13)));
-  Value value = arith::MulFOp::create(b, moved, splat(0x1p112f));
+  Value moved = arith::ShLIOp::create(b, magnitude, splat(dwords, 13));
+  Value value = cast(dwords, arith::MulFOp::create(b, cast(floats, moved), splat(0x1p112f)));
+  Value isFinite = arith::CmpIOp::create(b, arith::CmpIPredicate::ult, magnitude, splat(dwords, 0x7c00));
+  Value other = arith::OrIOp::create(b, moved, splat(dwords, 0x7f800000));
   Value sign = arith::AndIOp::create(b, arith::ShLIOp::create(b, halves, splat(dwords, 16)), splat(dwords, 1ll << 31));
-  return cast(floats, arith::OrIOp::create(b, cast(dwords, value), sign));
+  return cast(floats, arith::OrIOp::create(b, arith::SelectOp::create(b, isFinite, value, other), sign));
 }

@@ -59,7 +59,7 @@ public:
   mlir::Value lookupBytes(llvm::ArrayRef<int8_t> values, mlir::Value index);
   /// table[index] in every lane, index lanes below 16.
   mlir::Value lookupFloats(llvm::ArrayRef<float> values, mlir::Value index);
-  /// IEEE half floats, in the low halves of i32 lanes, as floats.
+  /// IEEE half floats, in the low halves of i32 lanes whose high halves are 0, as floats.
   mlir::Value halfToFloat(mlir::Value halves);
   /// The instruction that multiplies, for plans.
   static llvm::StringRef instruction(const TargetFacts &facts, bool integer);
