@@ -86,6 +86,7 @@ LogicalResult qcc::foldConstants(Compilation &c) {
   CompileOptions options = c.options;
   options.targets = {"native"};
   options.quantizes = false;
+  options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
   Compilation folded(c.context, options);
   folded.module = ModuleOp::create(c.module->getLoc());
   folded.module.get()->setAttrs(c.module.get()->getAttrDictionary());

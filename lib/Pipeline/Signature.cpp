@@ -1,10 +1,10 @@
 #include "Signature.h"
 #include "PlaceWeights.h"
+#include "StateFiles.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Pipeline/Plan.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -97,7 +97,8 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     return failure();
   Manifest &manifest = c.manifest;
   manifest.qccVersion = QCC_VERSION;
-  manifest.modelName = llvm::sys::path::filename(c.options.model).str();
+  if (auto name = c.module.get()->getAttrOfType<StringAttr>(modelNameAttr))
+    manifest.modelName = name.str();
   for (auto [i, type] : llvm::enumerate(main.getArgumentTypes())) {
     Manifest::Value value = valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims);
     if (main.getArgAttr(i, stateAttr)) {

@@ -2,6 +2,7 @@
 #include "PlaceWeights.h"
 #include "QuantizeWeights.h"
 #include "Signature.h"
+#include "StateFiles.h"
 #include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
@@ -12,6 +13,7 @@
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Pipeline/HostRun.h"
 #include "qcc/Tile/ToLlvm.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -22,7 +24,10 @@ static LogicalResult importStage(Compilation &c) {
     return OperatorRegistry::get().find(domain, type) != nullptr;
   };
   c.module = importModel(c.options.model, c.context, options);
-  return success(bool(c.module));
+  if (!c.module)
+    return failure();
+  c.module.get()->setAttr(modelNameAttr, StringAttr::get(&c.context, llvm::sys::path::filename(c.options.model)));
+  return success();
 }
 
 static LogicalResult canonicalizeStage(Compilation &c) {
@@ -52,6 +57,14 @@ static LogicalResult quantizeStage(Compilation &c) {
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
 
+/// Declares the program in its target's module, so that the module says all that lowering it needs.
+static void declareSignature(ModuleOp from, ModuleOp to) {
+  auto main = from.lookupSymbol<func::FuncOp>("main");
+  auto declaration = cast<func::FuncOp>(main->cloneWithoutRegions());
+  declaration.setPrivate();
+  to.getBody()->push_front(declaration);
+}
+
 static LogicalResult tileStage(Compilation &c) {
   for (const std::string &name : c.options.targets) {
     auto facts = findTarget(name);
@@ -65,6 +78,7 @@ static LogicalResult tileStage(Compilation &c) {
     if (failed(lowering.run()))
       return failure();
     dims->store(*code.module);
+    declareSignature(*c.module, *code.module);
     code.nodes = lowering.nodeNames().vec();
     c.code.push_back(std::move(code));
   }
@@ -74,8 +88,12 @@ static LogicalResult tileStage(Compilation &c) {
 static LogicalResult lowerStage(Compilation &c) {
   for (TargetCode &code : c.code) {
     auto dims = Dimensions::load(*code.module);
-    if (failed(dims) || failed(convertProgram(*code.module, *dims, signatureOf(*c.module))) ||
-        failed(lowerToLlvmDialect(*code.module, code.facts)))
+    auto border = code.module->lookupSymbol<func::FuncOp>("main");
+    if (failed(dims) || !border)
+      return code.module->emitError("has no declaration of @main, which tells the program's inputs and outputs");
+    ProgramSignature signature = signatureOf(*code.module);
+    border.erase();
+    if (failed(convertProgram(*code.module, *dims, signature)) || failed(lowerToLlvmDialect(*code.module, code.facts)))
       return failure();
   }
   return success();
@@ -124,12 +142,30 @@ ArrayRef<Stage> qcc::allStages() {
   return stages;
 }
 
+static void markState(Compilation &c, StringRef state) {
+  auto name = StringAttr::get(&c.context, state);
+  if (c.code.empty())
+    c.module.get()->setAttr(stateNameAttr, name);
+  for (TargetCode &code : c.code)
+    code.module.get()->setAttr(stateNameAttr, name);
+}
+
 LogicalResult qcc::runStages(Compilation &compilation, StringRef from, StringRef to) {
   bool started = from.empty();
+  const CompileOptions &options = compilation.options;
   for (const Stage &stage : allStages()) {
-    if (started && (failed(stage.build(compilation)) || (stage.contract && failed(stage.contract(compilation)))))
+    bool isFirst = stage.name == from;
+    if (started && failed(stage.build(compilation)))
       return failure();
-    started |= stage.name == from;
+    started |= isFirst;
+    if (started && stage.contract && failed(stage.contract(compilation)))
+      return failure();
+    if (started && !isFirst) {
+      markState(compilation, stage.name);
+      if ((!options.dumpStatesTo.empty() && failed(dumpState(compilation, stage))) ||
+          (!options.dumpKernelsTo.empty() && failed(dumpKernels(compilation, stage))))
+        return failure();
+    }
     if (stage.name == to)
       return success();
   }

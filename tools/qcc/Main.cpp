@@ -31,6 +31,14 @@ static cl::opt<std::string> act("act", cl::desc("What activations are multiplied
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
                                  cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
+static cl::opt<std::string> startAt("start-at",
+                                    cl::desc("The model is a program in this state, as --emit=STATE -o FILE writes it"),
+                                    cl::value_desc("STATE"), cl::cat(category));
+static cl::opt<std::string> dumpStatesTo("dump-states-to", cl::desc("Write every state to this folder, to be read"),
+                                         cl::value_desc("DIR"), cl::cat(category));
+static cl::opt<std::string> dumpKernelsTo("dump-kernels-to",
+                                          cl::desc("Write every kernel to this folder: MLIR and assembly"),
+                                          cl::value_desc("DIR"), cl::cat(category));
 static cl::opt<bool> keepSignature("keep-signature",
                                    cl::desc("Keep KV caches as inputs and outputs instead of states of the session"),
                                    cl::cat(category));
@@ -60,22 +68,22 @@ static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
   llvm::errs() << "qcc: " << kind << ": ";
   if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
     llvm::errs() << "node '" << name.getName().getValue() << "': ";
+  else if (auto place = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
+    llvm::errs() << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn() << ": ";
   llvm::errs() << diagnostic << "\n";
   for (Diagnostic &note : diagnostic.getNotes())
     llvm::errs() << "  note: " << note << "\n";
   return success();
 }
 
+static size_t stageIndex(StringRef name) {
+  return llvm::find_if(allStages(), [&](const Stage &s) { return s.name == name; }) - allStages().begin();
+}
+
 /// Writes text or bytes to `path`, or to standard output; under a temporary name until it is complete.
-static int writeOut(llvm::StringRef path, llvm::function_ref<void(llvm::raw_ostream &)> body) {
-  if (path.empty() || path == "-") {
-    body(llvm::outs());
-    return 0;
-  }
-  if (llvm::Error error = llvm::writeToOutput(path, [&](llvm::raw_ostream &os) {
-        body(os);
-        return llvm::Error::success();
-      }))
+static int writeOut(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::raw_ostream &)> body) {
+  bool isFile = !path.empty() && path != "-";
+  if (llvm::Error error = isFile ? llvm::writeToOutput(path, body) : body(llvm::outs()))
     return fail(llvm::toString(std::move(error)));
   return 0;
 }
@@ -114,6 +122,8 @@ int main(int argc, char **argv) {
   options.headFormat = headFormat;
   options.act = act;
   options.states = !keepSignature;
+  options.dumpStatesTo = dumpStatesTo;
+  options.dumpKernelsTo = dumpKernelsTo;
   for (const std::string &file : files) {
     auto [name, source] = StringRef(file).split('=');
     if (name.empty() || source.empty())
@@ -121,12 +131,19 @@ int main(int argc, char **argv) {
     options.files[name.str()] = source.str();
   }
   Compilation compilation(context, options);
+  const std::string start = startAt;
+  if (!start.empty() && failed(readState(compilation, start)))
+    return exitUsage;
+  // Nothing that comes after tiling holds the weights.
+  if (!compilation.code.empty() && (printPlanAs.getNumOccurrences() || emit == "artifact"))
+    return fail("a program that is " + start +
+                " has no weights: it can become lowered, llvm, asm, obj or shared; start at packed or before");
 
   if (printPlanAs.getNumOccurrences()) {
     bool isJson = printPlanAs == "json";
     if (!isJson && !printPlanAs.empty())
       return fail("--print-plan=" + printPlanAs + ": only json is known");
-    if (failed(runStages(compilation, "", "artifact")))
+    if (failed(runStages(compilation, start, "artifact")))
       return exitUsage;
     if (isJson)
       llvm::outs() << llvm::formatv("{0:2}", planOf(compilation)) << "\n";
@@ -141,7 +158,9 @@ int main(int argc, char **argv) {
   if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
     return fail("unknown --emit=" + emitted +
                 "; qcc --print-states lists the states, and llvm, asm, obj, shared and artifact are known too");
-  if (failed(runStages(compilation, "", stage)))
+  if (!start.empty() && stageIndex(stage) < stageIndex(start))
+    return fail("--emit=" + emitted + " stands before --start-at=" + start);
+  if (failed(runStages(compilation, start, stage)))
     return exitUsage;
   if (emitted == "artifact") {
     llvm::SmallString<128> name(path.empty() ? compilation.options.model : path);
@@ -159,14 +178,19 @@ int main(int argc, char **argv) {
     llvm::SmallVector<char, 0> bytes;
     if (llvm::Error error = generateCode(*compilation.code.front().module, compilation.code.front().facts, kind, bytes))
       return fail(llvm::toString(std::move(error)));
-    return writeOut(path, [&](llvm::raw_ostream &os) { os.write(bytes.data(), bytes.size()); });
+    return writeOut(path, [&](llvm::raw_ostream &os) {
+      os.write(bytes.data(), bytes.size());
+      return llvm::Error::success();
+    });
   }
-  OpPrintingFlags flags;
-  flags.elideLargeResourceString(64);
-  return writeOut(path, [&](llvm::raw_ostream &os) {
-    if (compilation.code.empty())
-      return compilation.module->print(os, flags);
-    for (TargetCode &code : compilation.code)
-      code.module->print(os, flags);
+  bool isBytecode = StringRef(path).ends_with(".mlirbc");
+  if (isBytecode && compilation.code.size() > 1)
+    return fail("-o " + path + ": a file of bytecode holds one target");
+  return writeOut(path, [&](llvm::raw_ostream &os) -> llvm::Error {
+    if (isBytecode)
+      return encodeState(compilation, os);
+    // What people look at is short; a file is to be gone on from.
+    printState(compilation, /*isWhole=*/!path.empty() && path != "-", os);
+    return llvm::Error::success();
   });
 }

@@ -18,6 +18,7 @@ struct CompileOptions {
   bool quantizes = true;                    // whether products with constants become linear operations
   bool states = true;                       // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
+  std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
 
 /// Code for one target on its way.
@@ -57,7 +58,18 @@ struct Stage {
 /// All states, in order.
 llvm::ArrayRef<Stage> allStages();
 
-/// Takes a compilation from the state after `from` (empty: from the file) to `to`; contracts are checked on the way.
+/// Prints the state that a compilation has reached; unless it `isWhole`, without large weights and nodes' names.
+void printState(const Compilation &compilation, bool isWhole, llvm::raw_ostream &os);
+
+/// The state, of the first target where it has several, as MLIR's bytecode, weights and all.
+llvm::Error encodeState(const Compilation &compilation, llvm::raw_ostream &os);
+
+/// Reads a program in a state, as `printState` or `encodeState` has written it, from the file `options.model`. Weights
+/// that were left out are missed by the stage that needs them.
+mlir::LogicalResult readState(Compilation &compilation, llvm::StringRef state);
+
+/// Takes a compilation from the state after `from` (empty: from the model's file) to `to`; contracts are checked on the
+/// way, that of `from` too.
 mlir::LogicalResult runStages(Compilation &compilation, llvm::StringRef from, llvm::StringRef to);
 
 } // namespace qcc
