@@ -38,8 +38,14 @@ struct ArtifactWriter::Implementation {
   std::optional<WeightLayout> weights;
   size_t slot = 0;
   int64_t slotBytes = 0; // of the current slot, already written
+  bool counts = false;   // writes nothing
+  size_t manifestBytes = 0;
 
   bool writeAll(const void *data, size_t size) {
+    if (counts) {
+      position += size;
+      return true;
+    }
     const char *bytes = static_cast<const char *>(data);
     while (size) {
       // Linux writes at most 2 GiB at once.
@@ -85,8 +91,8 @@ struct ArtifactWriter::Implementation {
     zip::Entry &entry = entries.back();
     described.push_back({entry.name, static_cast<int64_t>(entry.size), hash->finish()});
     std::vector<uint8_t> header = zip::localHeader(entry);
-    return ::pwrite(file, header.data(), header.size(), static_cast<off_t>(entry.header)) ==
-           static_cast<ssize_t>(header.size());
+    return counts || ::pwrite(file, header.data(), header.size(), static_cast<off_t>(entry.header)) ==
+                         static_cast<ssize_t>(header.size());
   }
 };
 
@@ -104,7 +110,21 @@ ArtifactWriter::ArtifactWriter(std::string path) : impl(std::make_unique<Impleme
   }
 }
 
+ArtifactWriter::ArtifactWriter(std::unique_ptr<Implementation> impl) : impl(std::move(impl)) {}
+
+ArtifactWriter ArtifactWriter::counting() {
+  auto impl = std::make_unique<Implementation>();
+  impl->counts = true;
+  return ArtifactWriter(std::move(impl));
+}
+
+size_t ArtifactWriter::bytes() const { return impl->position; }
+
+size_t ArtifactWriter::manifestBytes() const { return impl->manifestBytes; }
+
 ArtifactWriter::~ArtifactWriter() {
+  if (!impl)
+    return;
   if (impl->file >= 0)
     ::close(impl->file);
   if (!impl->temporary.empty())
@@ -196,6 +216,10 @@ bool ArtifactWriter::appendWeights(const void *data, size_t size) {
 }
 
 bool ArtifactWriter::endWeights() {
+  if (impl->counts && impl->weights) {
+    impl->position += impl->weights->totalBytes();
+    impl->slot = impl->weights->slots.size();
+  }
   if (!appendWeights(nullptr, 0))
     return false;
   if (impl->slot != impl->weights->slots.size())
@@ -204,7 +228,7 @@ bool ArtifactWriter::endWeights() {
   return impl->end() || fail(std::string("cannot write: ") + std::strerror(errno));
 }
 
-bool ArtifactWriter::finish(Manifest manifest) {
+bool ArtifactWriter::finish(Manifest manifest, size_t manifestBytes) {
   if (!reason.empty())
     return false;
   manifest.entries = impl->described;
@@ -212,11 +236,15 @@ bool ArtifactWriter::finish(Manifest manifest) {
   // What the reader would refuse must not be written.
   if (!Manifest::parse(text, why))
     return fail(why);
+  text.resize(std::max(text.size(), manifestBytes), ' ');
+  impl->manifestBytes = text.size();
   std::string hash = Sha256::of(text.data(), text.size()) + "  manifest.json\n";
   if (!addFile("manifest.json", text.data(), text.size()) || !addFile("manifest.sha256", hash.data(), hash.size()))
     return false;
   std::vector<uint8_t> directory = zip::directory(impl->entries, impl->position);
   bool written = impl->writeAll(directory.data(), directory.size());
+  if (impl->counts)
+    return true;
   int closed = ::close(impl->file);
   impl->file = -1;
   if (!written || closed != 0)

@@ -2,6 +2,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/Diagnostics.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -416,4 +417,53 @@ RankedTensorType Dimensions::tensor(ArrayRef<Dim> dims, Type element) const {
     shape.push_back(value ? *value : ShapedType::kDynamic);
   }
   return RankedTensorType::get(shape, element, dynamic ? Attribute(AffineMapAttr::get(map(dims))) : Attribute());
+}
+
+std::optional<int64_t> Dimensions::evaluate(Dim dim, llvm::function_ref<std::optional<int64_t>(unsigned)> bound) const {
+  if (auto value = qcc::constantOf(dim))
+    return value;
+  auto known = [&](ArrayRef<Dim> parts) {
+    SmallVector<int64_t> values;
+    for (Dim part : parts)
+      if (auto value = evaluate(part, bound))
+        values.push_back(*value);
+    return values;
+  };
+  if (auto op = dyn_cast<AffineBinaryOpExpr>(dim)) {
+    SmallVector<int64_t> v = known({op.getLHS(), op.getRHS()});
+    int64_t result = 0;
+    if (v.size() < 2)
+      return std::nullopt;
+    if (op.getKind() == AffineExprKind::Add || op.getKind() == AffineExprKind::Mul) {
+      bool overflows = op.getKind() == AffineExprKind::Add ? llvm::AddOverflow(v[0], v[1], result)
+                                                           : llvm::MulOverflow(v[0], v[1], result);
+      return overflows ? std::nullopt : std::optional(result);
+    }
+    if (v[1] <= 0)
+      return std::nullopt;
+    return op.getKind() == AffineExprKind::FloorDiv  ? llvm::divideFloorSigned(v[0], v[1])
+           : op.getKind() == AffineExprKind::CeilDiv ? llvm::divideCeilSigned(v[0], v[1])
+                                                     : llvm::mod(v[0], v[1]);
+  }
+  unsigned position = cast<AffineSymbolExpr>(dim).getPosition();
+  const Symbol &symbol = table[position];
+  if (symbol.kind == Kind::Runtime)
+    return std::nullopt;
+  if (symbol.kind == Kind::Input)
+    return bound(position);
+  SmallVector<int64_t> v = known(symbol.operands);
+  if (v.size() < symbol.operands.size())
+    return std::nullopt;
+  switch (symbol.kind) {
+  case Kind::Max:
+    return std::max(v[0], v[1]);
+  case Kind::Min:
+    return std::min(v[0], v[1]);
+  case Kind::IfEqual:
+    return v[0] == v[1] ? v[2] : v[3];
+  case Kind::IfNegative:
+    return v[0] < 0 ? v[1] : v[2];
+  default:
+    return v[1] == 0 ? 0 : llvm::divideFloorSigned(v[0], v[1]);
+  }
 }

@@ -1,4 +1,5 @@
 #include "qcc/Pipeline/Plan.h"
+#include "MemoryNeed.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Pack/PackedLayout.h"
 #include "qcc/Target/Linear.h"
@@ -13,7 +14,7 @@ static std::string nodeName(Location loc) {
   return name ? name.getName().str() : "unnamed node";
 }
 
-llvm::json::Value qcc::planOf(const Compilation &c) {
+llvm::json::Object qcc::planOf(const Compilation &c) {
   llvm::json::Array targets, linears;
   for (const TargetCode &code : c.code) {
     llvm::json::Object row{{"name", code.facts.name}};
@@ -47,9 +48,50 @@ llvm::json::Value qcc::planOf(const Compilation &c) {
       {"targets", std::move(targets)}, {"weights_bytes", c.weights.totalBytes()}, {"linears", std::move(linears)}};
 }
 
-void qcc::printPlan(llvm::raw_ostream &os, const Compilation &c) {
-  llvm::json::Value plan = planOf(c);
-  const llvm::json::Object &all = *plan.getAsObject();
+FailureOr<llvm::json::Object> qcc::wholePlan(Compilation &c) {
+  FailureOr<int64_t> bytes = c.artifactBytes();
+  FailureOr<MemoryNeed> need = memoryNeed(c, c.code.front());
+  if (failed(bytes) || failed(need))
+    return failure();
+  llvm::json::Object plan = planOf(c), lengths;
+  plan["artifact_bytes"] = *bytes;
+  for (const auto &[name, length] : need->lengths)
+    lengths[name] = length;
+  int64_t parts[] = {c.weights.totalBytes(), need->arena, need->states, need->inputs, need->outputs}, sum = 0;
+  StringRef names[] = {"weights_bytes", "arena_bytes", "states_bytes", "inputs_bytes", "outputs_bytes"};
+  llvm::json::Object memory;
+  for (auto [name, part] : llvm::zip(names, parts)) {
+    memory[name] = part < 0 ? llvm::json::Value(nullptr) : llvm::json::Value(part);
+    sum = sum < 0 || part < 0 ? -1 : sum + part;
+  }
+  memory["peak_bytes"] = sum < 0 ? llvm::json::Value(nullptr) : llvm::json::Value(sum);
+  memory["lengths"] = std::move(lengths);
+  plan["memory"] = std::move(memory);
+  return plan;
+}
+
+static void printMemory(llvm::raw_ostream &os, const llvm::json::Object &memory) {
+  std::string at;
+  for (const auto &[name, length] : *memory.getObject("lengths"))
+    at += (at.empty() ? " with " : ", ") + name.str() + "=" + std::to_string(*length.getAsInteger());
+  os << "memory of a run" << at << ": ";
+  if (auto peak = memory.getInteger("peak_bytes"))
+    os << *peak << " bytes (";
+  else
+    os << "known while it runs (";
+  StringRef separator = "";
+  for (StringRef part : {"weights", "arena", "states", "inputs", "outputs"}) {
+    os << separator << part << " ";
+    if (auto bytes = memory.getInteger((part + "_bytes").str()))
+      os << *bytes;
+    else
+      os << "unknown";
+    separator = ", ";
+  }
+  os << ")\n";
+}
+
+void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
   os << "node                                        outputs   inputs  format        bits   act   MB        "
         "instruction\n";
   for (const llvm::json::Value &entry : *all.getArray("linears")) {
@@ -72,4 +114,6 @@ void qcc::printPlan(llvm::raw_ostream &os, const Compilation &c) {
       os << ": " << *bytes << " bytes";
     os << "\n";
   }
+  os << "artifact: " << *all.getInteger("artifact_bytes") << " bytes\n";
+  printMemory(os, *all.getObject("memory"));
 }

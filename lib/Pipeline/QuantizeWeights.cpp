@@ -87,7 +87,7 @@ llvm::Expected<EncodedMatrix> qcc::encodeWeight(Compilation &c, qnt::WeightOp we
     return llvm::createStringError("weight '" + weight.getName() + "' holds infinities or NaNs, which '" + format.name +
                                    "' cannot express; use --fmt=float32");
   EncodedMatrix encoded = format.encode(matrix, rows, columns);
-  c.quality[weight.getName().str()] = signalToNoise(format, matrix, encoded);
+  c.quality[weight.getResult()] = signalToNoise(format, matrix, encoded);
   return encoded;
 }
 

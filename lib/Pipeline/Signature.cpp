@@ -1,10 +1,7 @@
 #include "Signature.h"
-#include "PlaceWeights.h"
 #include "StateFiles.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Pipeline/Plan.h"
-#include "llvm/Support/FileSystem.h"
-#include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -120,44 +117,6 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     manifest.targets.push_back({code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"});
   if (!c.code.empty())
     manifest.nodes = c.code.front().nodes;
-  llvm::raw_string_ostream(manifest.plan) << planOf(c);
-  return success();
-}
-
-/// Puts what is known of the weights' rounding into the manifest.
-static void describeQuality(Compilation &c) {
-  if (c.quality.empty())
-    return;
-  llvm::json::Object tensors;
-  for (const auto &[name, ratio] : c.quality)
-    tensors[name] = llvm::json::Object{{"sqnr", std::round(ratio * 100) / 100}};
-  llvm::json::Value quality = llvm::json::Object{{"tensors", std::move(tensors)}};
-  llvm::raw_string_ostream(c.manifest.quality) << quality;
-}
-
-LogicalResult Compilation::write(StringRef path) {
-  ArtifactWriter writer(path.str());
-  bool ok = true;
-  for (TargetCode &target : code)
-    ok = ok && writer.addFile("code/" + target.facts.name + ".so", target.object.data(), target.object.size());
-  for (const auto &[name, file] : options.files) {
-    auto buffer = llvm::MemoryBuffer::getFile(file, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-    if (!buffer)
-      return emitError(UnknownLoc::get(&context)) << "cannot read '" << file << "': " << buffer.getError().message();
-    ok = ok && writer.addFile(name, (*buffer)->getBufferStart(), (*buffer)->getBufferSize());
-  }
-  ok = ok && writer.beginWeights(weights);
-  for (Value weight : weightOrder) {
-    if (!ok)
-      break;
-    auto append = [&](const void *data, size_t size) { return ok = writer.appendWeights(data, size); };
-    if (llvm::Error error = packWeight(*this, weight, append))
-      return emitError(weight.getLoc()) << llvm::toString(std::move(error));
-  }
-  if (ok)
-    describeQuality(*this);
-  ok = ok && writer.endWeights() && writer.finish(manifest);
-  if (!ok)
-    return emitError(UnknownLoc::get(&context)) << "cannot write '" << path << "': " << writer.error();
+  llvm::raw_string_ostream(manifest.plan) << llvm::json::Value(planOf(c));
   return success();
 }

@@ -494,6 +494,10 @@ void RunWriter::write(func::FuncOp source) {
 LogicalResult qcc::convertProgram(ModuleOp module, const Dimensions &dims, const ProgramSignature &signature) {
   auto source = module.lookupSymbol<func::FuncOp>("run");
   SmallVector<SmallVector<Dim>> slots = planMemory(source);
+  SmallVector<Attribute> sizes;
+  for (ArrayRef<Dim> slot : slots)
+    sizes.push_back(AffineMapAttr::get(dims.map(slot)));
+  module->setAttr(slotsAttr, ArrayAttr::get(module.getContext(), sizes));
   TableLayout table(signature.states.size(), dims.symbols().size(), slots.size());
   if (table.length > QCC_MAX_TABLE_LENGTH)
     return emitError(module.getLoc()) << "the program has " << table.length << " sizes to keep, more than "

@@ -6,10 +6,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("QCC_BUILD_DIR", ROOT / "build"))
+MODEL = ROOT / "models/stories260K/model.onnx"
 
 
 def plan(*options):
-    done = subprocess.run([str(BUILD / "bin/qcc"), str(ROOT / "models/stories260K/model.onnx"), "--print-plan=json", *options], capture_output=True, text=True)
+    done = subprocess.run([str(BUILD / "bin/qcc"), str(MODEL), "--print-plan=json", *options], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -30,3 +31,25 @@ def test_bytes_and_instructions():
     assert rows[0]["instructions"] == {"x86-64-v4-vnni": "vpdpbusd", "x86-64-v2": "pmaddubsw"}
     assert rows[0]["bytes"] == 64 * 64 * 4.5 / 8
     assert rows[0]["act"] == "int8"
+
+
+def test_the_artifact_has_the_planned_size(tmp_path):
+    for options in (["--fmt=float32"], ["--fmt=nf4", "--target=x86-64-v2,x86-64-v4"]):
+        out = tmp_path / "model.qcc"
+        subprocess.run([str(BUILD / "bin/qcc"), str(MODEL), "-o", str(out), *options], check=True)
+        assert plan(*options)["artifact_bytes"] == out.stat().st_size
+
+
+def test_memory_of_a_run():
+    """Two sequences of ten tokens after five: keys and values of 4 heads of 8 numbers in 5 layers, and logits of 512 tokens."""
+    memory = plan("--plan-lengths=batch_size=2,sequence_length=10,past_sequence_length=5")["memory"]
+    assert memory["lengths"] == {"batch_size": 2, "sequence_length": 10, "past_sequence_length": 5}
+    assert memory["states_bytes"] == 2 * 5 * (2 * 4 * (5 + 10) * 8) * 4
+    assert memory["outputs_bytes"] == 2 * 10 * 512 * 4
+    assert memory["peak_bytes"] == sum(memory[part] for part in ("weights_bytes", "arena_bytes", "states_bytes", "inputs_bytes", "outputs_bytes"))
+
+
+def test_a_length_that_no_dimension_has():
+    done = subprocess.run([str(BUILD / "bin/qcc"), str(MODEL), "--print-plan", "--plan-lengths=tokens=3"], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no dimension is named 'tokens'; the model's are: batch_size, past_sequence_length, sequence_length" in done.stderr

@@ -49,6 +49,9 @@ static cl::opt<std::string>
     printPlanAs("print-plan",
                 cl::desc("Print what will be done, and build nothing: formats, kernels, instructions, bytes"),
                 cl::value_desc("json"), cl::ValueOptional, cl::cat(category));
+static cl::list<std::string> planLengths("plan-lengths",
+                                         cl::desc("Lengths for which the plan counts memory (default: 1)"),
+                                         cl::value_desc("DIM=N[,DIM=N...]"), cl::CommaSeparated, cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
@@ -68,7 +71,7 @@ static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
   llvm::errs() << "qcc: " << kind << ": ";
   if (auto name = dyn_cast<NameLoc>(diagnostic.getLocation()))
     llvm::errs() << "node '" << name.getName().getValue() << "': ";
-  else if (auto place = dyn_cast<FileLineColLoc>(diagnostic.getLocation()))
+  else if (auto place = dyn_cast<FileLineColLoc>(diagnostic.getLocation()); place && place.getLine() > 0)
     llvm::errs() << place.getFilename().getValue() << ":" << place.getLine() << ":" << place.getColumn() << ": ";
   llvm::errs() << diagnostic << "\n";
   for (Diagnostic &note : diagnostic.getNotes())
@@ -130,6 +133,13 @@ int main(int argc, char **argv) {
       return fail("--add-file=" + file + ": expected NAME=FILE");
     options.files[name.str()] = source.str();
   }
+  for (const std::string &text : planLengths) {
+    auto [name, number] = StringRef(text).rsplit('=');
+    int64_t length = 0;
+    if (number.getAsInteger(10, length) || length < 0)
+      return fail("--plan-lengths=" + text + ": expected DIM=N");
+    options.lengths[name.str()] = length;
+  }
   Compilation compilation(context, options);
   const std::string start = startAt;
   if (!start.empty() && failed(readState(compilation, start)))
@@ -145,10 +155,13 @@ int main(int argc, char **argv) {
       return fail("--print-plan=" + printPlanAs + ": only json is known");
     if (failed(runStages(compilation, start, "artifact")))
       return exitUsage;
+    auto plan = wholePlan(compilation);
+    if (failed(plan))
+      return exitUsage;
     if (isJson)
-      llvm::outs() << llvm::formatv("{0:2}", planOf(compilation)) << "\n";
+      llvm::outs() << llvm::formatv("{0:2}", llvm::json::Value(std::move(*plan))) << "\n";
     else
-      printPlan(llvm::outs(), compilation);
+      printPlan(llvm::outs(), *plan);
     return 0;
   }
   // Linking resets every option of the process: what is needed afterwards is copied here.

@@ -40,9 +40,11 @@ private:
 class ArtifactWriter {
 public:
   explicit ArtifactWriter(std::string path);
+  // A writer that only counts: no file is made, and the weights' bytes need not be passed.
+  static ArtifactWriter counting();
   ~ArtifactWriter();
-  ArtifactWriter(const ArtifactWriter &) = delete;
-  ArtifactWriter &operator=(const ArtifactWriter &) = delete;
+  ArtifactWriter(ArtifactWriter &&) = default;
+  ArtifactWriter &operator=(ArtifactWriter &&) = delete;
 
   // Adds a part from memory: "code/x86-64-v3.so", "tokenizer.bin".
   bool addFile(const std::string &name, const void *data, size_t size);
@@ -53,13 +55,19 @@ public:
   bool appendWeights(const void *data, size_t size);
   bool endWeights();
 
-  // Fills `manifest.entries`, writes the manifest and its hash, completes and renames the file.
-  bool finish(Manifest manifest);
+  // Fills `manifest.entries`, writes the manifest, with spaces up to `manifestBytes` where it is shorter, and its hash;
+  // completes and renames the file.
+  bool finish(Manifest manifest, size_t manifestBytes = 0);
+
+  // What has been written so far; after `finish` the file's size and its manifest's.
+  size_t bytes() const;
+  size_t manifestBytes() const;
 
   const std::string &error() const { return reason; }
 
 private:
   struct Implementation;
+  explicit ArtifactWriter(std::unique_ptr<Implementation> impl);
   bool fail(std::string why);
   std::unique_ptr<Implementation> impl;
   std::string reason;

@@ -74,6 +74,10 @@ public:
   /// Whether `cut` is the length of what is cut to `length`, and shorter only where a table ends.
   bool isCut(Dim cut, Dim length) const;
 
+  /// The length where the symbols of inputs have the values that `bound` gives; nothing when it is not known before the
+  /// program runs, or too large.
+  std::optional<int64_t> evaluate(Dim dim, llvm::function_ref<std::optional<int64_t>(unsigned)> bound) const;
+
   mlir::AffineMap map(llvm::ArrayRef<Dim> dims) const;
   /// A ranked tensor type of these dimensions; the encoding is left out when all are constants.
   mlir::RankedTensorType tensor(llvm::ArrayRef<Dim> dims, mlir::Type element) const;

@@ -18,6 +18,7 @@ struct CompileOptions {
   bool quantizes = true;                    // whether products with constants become linear operations
   bool states = true;                       // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
+  std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
 
@@ -39,12 +40,18 @@ public:
   mlir::OwningOpRef<mlir::ModuleOp> module; // until it is tiled for each target
   std::vector<TargetCode> code;
   Manifest manifest;
-  std::map<std::string, double> quality; // of quantized weights: signal-to-noise ratio in dB
+  llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
   WeightLayout weights;
   std::vector<mlir::Value> weightOrder; // the tensors of `weights`, in order
 
   /// Writes the artifact; the last state must have been reached.
   mlir::LogicalResult write(llvm::StringRef path);
+
+  /// The size that `write` will give the artifact, to the byte.
+  mlir::FailureOr<int64_t> artifactBytes();
+
+private:
+  mlir::LogicalResult writeParts(ArtifactWriter &writer, bool withWeights, size_t manifestBytes);
 };
 
 /// A state of the program: see docs/states.md, which is made from this table.

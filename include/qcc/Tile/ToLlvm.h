@@ -27,6 +27,9 @@ bool isRepeated(mlir::Operation *op);
 /// Whether a buffer of a loop may be used by another iteration than the one that makes it.
 bool outlivesIteration(tile::BufferOp buffer);
 
+/// Of a converted module: for each slot an affine map to its sizes in bytes.
+inline constexpr llvm::StringLiteral slotsAttr = "tile.slots";
+
 /// Replaces the function `run` of tile operations by the exported program: `plan`, the SPMD `run` and the descriptor
 /// `qcc_program_v1`. Fails when an input symbol is bound by no input.
 mlir::LogicalResult convertProgram(mlir::ModuleOp module, const Dimensions &dims, const ProgramSignature &signature);
