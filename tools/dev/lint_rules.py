@@ -16,7 +16,8 @@ CPP = (".cpp", ".c", ".h")
 CODE = CPP + (".py", ".td")
 
 # Parts that must build and run where there is no LLVM.
-WITHOUT_LLVM = ("lib/Runtime/", "lib/Artifact/", "include/qcc/Runtime/", "include/qcc/Artifact/", "tools/qcc-run/", "tools/qcc-inspect/")
+WITHOUT_LLVM = ("lib/Runtime/", "lib/Artifact/", "lib/Npz/", "lib/Program/", "include/qcc/Runtime/", "include/qcc/Artifact/", "include/qcc/Npz/",
+                "include/qcc/Program/", "tools/qcc-run/", "tools/qcc-inspect/")
 
 DRAWERS = ("common", "util", "utils", "misc", "helper", "helpers", "manager")
 PLACES = re.compile(r"/work/|/farm/|/root/|\.\./shared")

@@ -1,7 +1,7 @@
 #ifndef QCC_TOOLS_QCCRUN_BENCH_H
 #define QCC_TOOLS_QCCRUN_BENCH_H
 
-#include "Program.h"
+#include "qcc/Program/Program.h"
 
 #include <cstdint>
 #include <vector>

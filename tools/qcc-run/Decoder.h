@@ -2,7 +2,7 @@
 #ifndef QCC_TOOLS_QCCRUN_DECODER_H
 #define QCC_TOOLS_QCCRUN_DECODER_H
 
-#include "Program.h"
+#include "qcc/Program/Program.h"
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 #ifndef QCC_TOOLS_QCCRUN_GENERATE_H
 #define QCC_TOOLS_QCCRUN_GENERATE_H
 
-#include "Program.h"
+#include "qcc/Program/Program.h"
 
 #include <cstdint>
 #include <string>

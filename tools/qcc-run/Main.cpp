@@ -1,8 +1,8 @@
 // qcc-run: runs an artifact from the command line.
 #include "Bench.h"
 #include "Generate.h"
-#include "Golden.h"
-#include "Program.h"
+#include "qcc/Program/Compare.h"
+#include "qcc/Program/Program.h"
 
 #include <getopt.h>
 #include <nlohmann/json.hpp>

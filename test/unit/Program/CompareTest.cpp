@@ -1,4 +1,4 @@
-#include "Golden.h"
+#include "qcc/Program/Compare.h"
 
 #include <gtest/gtest.h>
 
@@ -20,7 +20,7 @@ NpzArray floats(std::vector<float> values) { return array(DataType::F32, std::mo
 const float nan = std::numeric_limits<float>::quiet_NaN();
 const float inf = std::numeric_limits<float>::infinity();
 
-TEST(Golden, relativeErrorOfTheWhole) {
+TEST(Compare, relativeErrorOfTheWhole) {
   Comparison comparison = compare(floats({3, 4.5f}), floats({3, 4}), 0.1);
   EXPECT_TRUE(comparison.same);
   EXPECT_DOUBLE_EQ(comparison.error, 0.1);
@@ -32,7 +32,7 @@ TEST(Golden, relativeErrorOfTheWhole) {
   EXPECT_TRUE(std::isinf(comparison.error));
 }
 
-TEST(Golden, nansAndInfinities) {
+TEST(Compare, nansAndInfinities) {
   EXPECT_TRUE(compare(floats({1, nan, inf, -inf}), floats({1, nan, inf, -inf}), 0).same);
   Comparison comparison = compare(floats({1, nan}), floats({1, 2}), 1);
   EXPECT_FALSE(comparison.same);
@@ -43,7 +43,7 @@ TEST(Golden, nansAndInfinities) {
   EXPECT_FALSE(compare(floats({inf}), floats({1}), 1).same);
 }
 
-TEST(Golden, integersAreEqual) {
+TEST(Compare, integersAreEqual) {
   auto numbers = [](std::vector<int64_t> values) { return array(DataType::I64, std::move(values)); };
   EXPECT_TRUE(compare(numbers({1, -2}), numbers({1, -2}), 0).same);
   Comparison comparison = compare(numbers({1, 2, 3, 4}), numbers({1, 2, 3, 5}), 1);
@@ -52,7 +52,7 @@ TEST(Golden, integersAreEqual) {
   EXPECT_EQ(comparison.reason, "1 of 4 elements differ");
 }
 
-TEST(Golden, shapesAndTypes) {
+TEST(Compare, shapesAndTypes) {
   EXPECT_EQ(compare(floats({1}), floats({1, 2}), 1).reason, "its shape is [1], expected [2]");
   EXPECT_EQ(compare(floats({1}), array<int64_t>(DataType::I64, {1}), 1).reason, "its type is f32, expected i64");
   NpzArray bf16 = array<uint16_t>(DataType::BF16, {0x3fc0, 0xc000}),

@@ -1,6 +1,6 @@
 // Comparison of a run with expected outputs.
-#ifndef QCC_TOOLS_QCCRUN_GOLDEN_H
-#define QCC_TOOLS_QCCRUN_GOLDEN_H
+#ifndef QCC_PROGRAM_COMPARE_H
+#define QCC_PROGRAM_COMPARE_H
 
 #include "qcc/Npz/Npz.h"
 
@@ -21,4 +21,4 @@ Comparison compare(const NpzArray &actual, const NpzArray &expected, double tole
 
 } // namespace qcc
 
-#endif // QCC_TOOLS_QCCRUN_GOLDEN_H
+#endif // QCC_PROGRAM_COMPARE_H

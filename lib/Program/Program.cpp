@@ -1,4 +1,4 @@
-#include "Program.h"
+#include "qcc/Program/Program.h"
 
 namespace qcc {
 

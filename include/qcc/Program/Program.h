@@ -1,6 +1,6 @@
 // A model and a session of it, through the C interface, with NumPy arrays at the border.
-#ifndef QCC_TOOLS_QCCRUN_PROGRAM_H
-#define QCC_TOOLS_QCCRUN_PROGRAM_H
+#ifndef QCC_PROGRAM_PROGRAM_H
+#define QCC_PROGRAM_PROGRAM_H
 
 #include "qcc/Artifact/Manifest.h"
 #include "qcc/Npz/Npz.h"
@@ -51,4 +51,4 @@ NpzArray arrayOf(const std::string &name, const DLTensor &tensor);
 
 } // namespace qcc
 
-#endif // QCC_TOOLS_QCCRUN_PROGRAM_H
+#endif // QCC_PROGRAM_PROGRAM_H

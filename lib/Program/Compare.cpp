@@ -1,4 +1,4 @@
-#include "Golden.h"
+#include "qcc/Program/Compare.h"
 
 #include <cmath>
 #include <cstring>

@@ -1,0 +1,81 @@
+#include "qcc/Program/Divergence.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+namespace qcc {
+namespace {
+
+std::vector<float> floats(const NpzArray &array) {
+  std::vector<float> values(array.bytes.size() / sizeof(float));
+  std::memcpy(values.data(), array.bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+// log Σ exp(x), with the largest element taken out so that nothing overflows.
+double logSumExp(const float *row, int64_t size) {
+  double largest = *std::max_element(row, row + size), sum = 0;
+  for (int64_t i = 0; i < size; ++i)
+    sum += std::exp(row[i] - largest);
+  return largest + std::log(sum);
+}
+
+// KL(p ‖ q) = Σ p (log p − log q) of the distributions that two rows of logits stand for.
+double divergenceOf(const float *p, const float *q, int64_t size) {
+  double normP = logSumExp(p, size), normQ = logSumExp(q, size), sum = 0;
+  for (int64_t i = 0; i < size; ++i) {
+    double logP = p[i] - normP;
+    sum += std::exp(logP) * (logP - (q[i] - normQ));
+  }
+  return sum;
+}
+
+double quietNan() { return std::numeric_limits<double>::quiet_NaN(); }
+
+} // namespace
+
+bool Divergence::add(const std::vector<NpzArray> &reference, const std::vector<NpzArray> &subject, std::string &error) {
+  for (size_t output = 0; output < reference.size(); ++output) {
+    const NpzArray &expected = reference[output], &actual = subject[output];
+    if (expected.shape != actual.shape || expected.type != actual.type) {
+      error = "output '" + expected.name + "' has another shape or type than the reference's";
+      return false;
+    }
+    if (expected.type != DataType::F32)
+      continue;
+    std::vector<float> b = floats(expected), a = floats(actual);
+    Sums &sums = outputs[expected.name];
+    for (size_t i = 0; i < a.size(); ++i) {
+      double difference = double(a[i]) - b[i];
+      sums.difference += difference * difference;
+      sums.energy += double(b[i]) * b[i];
+    }
+    int64_t size = expected.shape.empty() ? 1 : expected.shape.back();
+    if (logits.empty() && size > 1)
+      logits = expected.name;
+    if (logits != expected.name || size < 2)
+      continue;
+    for (size_t at = 0; at + static_cast<size_t>(size) <= a.size(); at += static_cast<size_t>(size)) {
+      const float *p = &b[at], *q = &a[at];
+      divergence += divergenceOf(p, q, size);
+      same += std::max_element(p, p + size) - p == std::max_element(q, q + size) - q;
+      ++rowCount;
+    }
+  }
+  return true;
+}
+
+std::map<std::string, double> Divergence::relativeErrors() const {
+  std::map<std::string, double> errors;
+  for (const auto &[name, sums] : outputs)
+    errors[name] = sums.difference == 0 ? 0 : std::sqrt(sums.difference / sums.energy);
+  return errors;
+}
+
+double Divergence::kld() const { return rowCount ? divergence / double(rowCount) : quietNan(); }
+
+double Divergence::top1() const { return rowCount ? double(same) / double(rowCount) : quietNan(); }
+
+} // namespace qcc
