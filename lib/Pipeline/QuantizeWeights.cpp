@@ -91,6 +91,18 @@ llvm::Expected<EncodedMatrix> qcc::encodeWeight(Compilation &c, qnt::WeightOp we
   return encoded;
 }
 
+llvm::Expected<std::vector<float>> qcc::decodeWeight(Compilation &c, qnt::WeightOp weight, const Format &format) {
+  auto type = cast<RankedTensorType>(weight.getResult().getType());
+  if (format.element->bits() == 32)
+    return rowsOf(weight, constantOf(weight.getResult())->bytes);
+  auto encoded = encodeWeight(c, weight, format);
+  if (!encoded)
+    return encoded.takeError();
+  std::vector<float> values(type.getNumElements());
+  format.decode(*encoded, 0, encoded->rows, values.data());
+  return values;
+}
+
 static LogicalResult choose(Compilation &c, qnt::LinearOp linear, const Format &wanted) {
   auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
   // A weight that is encoded already keeps its codes, and the compute type that the file asks for.

@@ -15,4 +15,7 @@ mlir::LogicalResult chooseFormats(Compilation &compilation);
 /// ratio of rounding goes into `compilation.quality`.
 llvm::Expected<EncodedMatrix> encodeWeight(Compilation &compilation, qnt::WeightOp weight, const Format &format);
 
+/// What a weight decodes to in the format, as rows of outputs.
+llvm::Expected<std::vector<float>> decodeWeight(Compilation &compilation, qnt::WeightOp weight, const Format &format);
+
 } // namespace qcc

@@ -33,6 +33,8 @@ static LogicalResult importStage(Compilation &c) {
 static LogicalResult canonicalizeStage(Compilation &c) {
   if (failed(checkOperators(*c.module)) || failed(inferShapes(*c.module)))
     return failure();
+  if (!c.options.raises)
+    return success();
   removeIdentities(*c.module);
   mergeEqual(*c.module);
   foldBatchNormalization(*c.module);

@@ -59,18 +59,19 @@ bool implied(const Manifest::Value &value, const Manifest &manifest, const NpzAr
 bool Samples::read(const std::vector<std::string> &paths, const Manifest &manifest, Samples &samples,
                    std::string &error) {
   samples = Samples();
-  for (const std::string &path : paths)
-    if (!samples.add(path, manifest, error)) {
+  for (const std::string &path : paths) {
+    std::vector<NpzArray> arrays;
+    if (!readNpz(path, arrays, error))
+      return false;
+    if (!samples.add(arrays, manifest, error)) {
       error = path + ": " + error;
       return false;
     }
+  }
   return true;
 }
 
-bool Samples::add(const std::string &path, const Manifest &manifest, std::string &error) {
-  std::vector<NpzArray> all;
-  if (!readNpz(path, all, error))
-    return false;
+bool Samples::add(const std::vector<NpzArray> &all, const Manifest &manifest, std::string &error) {
   File file;
   bool isStacked = false;
   for (const Manifest::Value &input : manifest.inputs) {

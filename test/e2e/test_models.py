@@ -27,3 +27,11 @@ def test_matches_the_golden(model, target, shared, program, tmp_path):
     goldens = [f"--golden={shared / golden}" for golden in model.goldens]
     compared = program("qcc-run", artifact, *goldens, f"--tolerance={model.tolerance}")
     assert compared.returncode == 0, compared.stdout + compared.stderr
+
+
+@pytest.mark.parametrize("name", ["resnet20_cifar10", "stories260K", "genai-llama-int4"])
+def test_every_state_computes_the_same(name, shared, program):
+    model = next(model for model in MODELS if model.name == name)
+    checked = program("qcc", shared / model.file, "--fmt=int8-g32", f"--check-states={shared / model.goldens[0]}")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert len(checked.stdout.splitlines()) == 4

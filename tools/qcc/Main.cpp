@@ -4,6 +4,7 @@
 #include "dialects/tile/Tile.h"
 #include "mlir/Support/FileUtilities.h"
 #include "qcc/Format/Format.h"
+#include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -42,6 +43,15 @@ static cl::opt<std::string> dumpKernelsTo("dump-kernels-to",
 static cl::opt<bool> keepSignature("keep-signature",
                                    cl::desc("Keep KV caches as inputs and outputs instead of states of the session"),
                                    cl::cat(category));
+static cl::opt<std::string>
+    checkData("check-states",
+              cl::desc("Run every state of the program on this data and compare it with the state before; exit 1 and "
+                       "name the first node that is off"),
+              cl::value_desc("DATA.npz"), cl::cat(category));
+static cl::opt<double> checkTolerance("check-tolerance",
+                                      cl::desc("Relative error that --check-states allows (default: 1e-4, and 0.2 "
+                                               "where activations are quantized)"),
+                                      cl::value_desc("X"), cl::cat(category));
 static cl::list<std::string> files("add-file",
                                    cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
                                    cl::value_desc("NAME=FILE"), cl::cat(category));
@@ -56,7 +66,7 @@ static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"),
 static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
-static constexpr int exitUsage = 2;
+static constexpr int exitFailed = 1, exitUsage = 2;
 
 static int fail(const llvm::Twine &message) {
   llvm::errs() << "qcc: error: " << message << "\n";
@@ -139,6 +149,14 @@ int main(int argc, char **argv) {
     if (number.getAsInteger(10, length) || length < 0)
       return fail("--plan-lengths=" + text + ": expected DIM=N");
     options.lengths[name.str()] = length;
+  }
+  if (!checkData.empty()) {
+    StateTolerances tolerances;
+    if (checkTolerance.getNumOccurrences())
+      tolerances.real = tolerances.integer = checkTolerance;
+    const std::string data = checkData; // linking resets every option of the process
+    auto good = checkStates(context, options, data, tolerances, llvm::outs());
+    return failed(good) ? exitUsage : *good ? 0 : exitFailed;
   }
   Compilation compilation(context, options);
   const std::string start = startAt;

@@ -12,11 +12,12 @@ namespace qcc {
 struct CompileOptions {
   std::string model; // path of the ONNX file or its folder
   std::vector<std::string> targets = {"native"};
-  std::string format = "float32";           // as formats are spelled
-  std::string headFormat;                   // of linear operations that give the program's outputs; empty: chosen
-  std::string act = "auto";                 // compute type of activations
-  bool quantizes = true;                    // whether products with constants become linear operations
-  bool states = true;                       // whether KV caches become states of the session
+  std::string format = "float32"; // as formats are spelled
+  std::string headFormat;         // of linear operations that give the program's outputs; empty: chosen
+  std::string act = "auto";       // compute type of activations
+  bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
+  bool quantizes = true;          // whether products with constants become linear operations
+  bool states = true;             // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped

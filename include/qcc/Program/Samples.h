@@ -32,7 +32,7 @@ private:
     std::vector<bool> stacked;
     size_t samples = 1;
   };
-  bool add(const std::string &path, const Manifest &manifest, std::string &error);
+  bool add(const std::vector<NpzArray> &arrays, const Manifest &manifest, std::string &error);
 
   std::vector<File> files;
   size_t count = 0;

@@ -1,0 +1,207 @@
+#include "qcc/Pipeline/CheckStates.h"
+#include "HostedProgram.h"
+#include "QuantizeWeights.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Operator/Node.h"
+#include "qcc/Program/Compare.h"
+#include "qcc/Program/Samples.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/Format.h"
+
+using namespace mlir;
+using namespace qcc;
+
+static constexpr StringLiteral nodePrefix = "node '";
+
+namespace {
+/// The values of one state on the data, by the names of the nodes that they are results of.
+struct StateValues {
+  StringRef state;
+  std::vector<NpzArray> values; // in program order
+  bool multipliesIntegers = false;
+};
+} // namespace
+
+static StringRef nodeName(Operation *op) {
+  auto name = dyn_cast<NameLoc>(op->getLoc());
+  return name ? name.getName().getValue() : "";
+}
+
+/// Makes the values of `main` that have float32 elements outputs of the program, under the names of their nodes. Where
+/// several operations stand for a node, the last one gives the node's value.
+static void exposeValues(ModuleOp module) {
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  Operation *end = main.getBody().front().getTerminator();
+  llvm::StringMap<Operation *> lasts;
+  SmallVector<Operation *> order;
+  for (Operation &op : main.getBody().front()) {
+    if (!isa<onnx::NodeOp, qnt::LinearOp>(op) || nodeName(&op).empty())
+      continue;
+    lasts[nodeName(&op)] = &op;
+    order.push_back(&op);
+  }
+  SmallVector<Value> results(end->getOperands());
+  SmallVector<Type> types(main.getResultTypes());
+  Builder b(module.getContext());
+  for (Operation *op : order)
+    for (auto [i, value] : llvm::enumerate(op->getResults())) {
+      auto type = dyn_cast<RankedTensorType>(value.getType());
+      if (lasts[nodeName(op)] != op || !type || !type.getElementType().isF32())
+        continue;
+      results.push_back(value);
+      types.push_back(type);
+    }
+  size_t before = main.getNumResults();
+  end->setOperands(results);
+  main.setType(b.getFunctionType(main.getArgumentTypes(), types));
+  for (size_t i = before; i < results.size(); ++i) {
+    auto result = cast<OpResult>(results[i]);
+    std::string name = (nodePrefix + nodeName(result.getOwner()) + "'").str();
+    if (unsigned number = result.getResultNumber())
+      name += " result " + std::to_string(number);
+    main.setResultAttr(unsigned(i), "onnx.name", b.getStringAttr(name));
+  }
+}
+
+/// Replaces linear operations by products with what their weights decode to: the quantized program's reference
+/// semantics.
+static LogicalResult expandLinears(Compilation &c) {
+  SmallVector<qnt::LinearOp> linears;
+  c.module->walk([&](qnt::LinearOp op) { linears.push_back(op); });
+  OpBuilder b(&c.context);
+  for (qnt::LinearOp linear : linears) {
+    auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
+    auto format = findFormat(weight.getFormat());
+    if (!format)
+      return linear.emitError(llvm::toString(format.takeError()));
+    auto decoded = decodeWeight(c, weight, *format);
+    if (!decoded)
+      return linear.emitError(llvm::toString(decoded.takeError()));
+    auto type = cast<RankedTensorType>(weight.getResult().getType());
+    int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+    std::vector<float> transposed(decoded->size());
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t column = 0; column < columns; ++column)
+        transposed[column * rows + row] = (*decoded)[row * columns + column];
+    ArrayRef<char> bytes(reinterpret_cast<const char *>(transposed.data()), transposed.size() * sizeof(float));
+    ElementsAttr data =
+        DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()), weight.getName(),
+                                       HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+    b.setInsertionPoint(linear);
+    Value matrix = onnx::WeightOp::create(b, linear.getLoc(), RankedTensorType::get({columns, rows}, b.getF32Type()),
+                                          weight.getName(), data);
+    auto product =
+        onnx::NodeOp::create(b, linear.getLoc(), TypeRange{linear.getY().getType()}, b.getStringAttr("MatMul"),
+                             b.getStringAttr(""), b.getI64IntegerAttr(13), b.getDictionaryAttr({}), DictionaryAttr(),
+                             DenseI64ArrayAttr(), ValueRange{linear.getX(), matrix}, 0);
+    linear.getY().replaceAllUsesWith(product->getResult(0));
+    linear.erase();
+    if (weight.use_empty())
+      weight.erase();
+  }
+  return success();
+}
+
+/// Compiles the program from `state` on, runs it and takes its values.
+static FailureOr<StateValues> valuesOf(Compilation &c, StringRef state, StringRef from, StringRef data) {
+  if (failed(runStages(c, from, "artifact")))
+    return failure();
+  auto report = [&](llvm::Error error) {
+    return emitError(UnknownLoc::get(&c.context)) << state << ": " << llvm::toString(std::move(error));
+  };
+  auto program = openProgram(c);
+  if (!program)
+    return report(program.takeError());
+  Samples samples;
+  std::string error;
+  if (!Samples::read({data.str()}, (*program)->manifest(), samples, error) || samples.size() == 0)
+    return emitError(UnknownLoc::get(&c.context)) << (error.empty() ? "the data hold no sample" : error);
+  std::vector<std::string> names;
+  for (const Manifest::Value &output : (*program)->manifest().outputs)
+    names.push_back(output.name);
+  // The program's own outputs stand first in its signature and come last when it runs.
+  llvm::stable_sort(names,
+                    [](StringRef a, StringRef b) { return a.starts_with(nodePrefix) && !b.starts_with(nodePrefix); });
+  auto values = runProgram(**program, samples[0], names);
+  if (!values)
+    return report(values.takeError());
+  StateValues result{state, std::move(*values)};
+  c.module->walk([&](qnt::LinearOp linear) { result.multipliesIntegers |= linear.getAct() == "int8"; });
+  return result;
+}
+
+/// Compares two states; reports the first value that is further off than `tolerance`.
+static bool compareStates(const StateValues &state, const StateValues &before, std::optional<double> tolerance,
+                          llvm::raw_ostream &os, Location loc) {
+  llvm::StringMap<const NpzArray *> expected;
+  for (const NpzArray &array : before.values)
+    expected[array.name] = &array;
+  const NpzArray *worst = nullptr;
+  double largest = -1;
+  size_t count = 0;
+  bool good = true;
+  for (const NpzArray &array : state.values) {
+    const NpzArray *other = expected.lookup(array.name);
+    // A node's result has another shape where an operator was replaced by a wider one: it is not the same value.
+    if (!other || other->shape != array.shape)
+      continue;
+    Comparison comparison = compare(array, *other, tolerance.value_or(0));
+    ++count;
+    if (comparison.error > largest)
+      largest = comparison.error, worst = &array;
+    if (tolerance && !comparison.same && good) {
+      good = false;
+      auto report = emitError(loc) << state.state << ": " << array.name << " is off by "
+                                   << llvm::formatv("{0:e2}", comparison.error).str() << " from what it is "
+                                   << before.state << ", more than " << llvm::formatv("{0:e2}", *tolerance).str();
+      if (!comparison.reason.empty())
+        report << ": " << comparison.reason;
+    }
+  }
+  os << state.state << " against " << before.state << ": " << count << " values";
+  if (worst)
+    os << ", largest relative error " << llvm::formatv("{0:e2}", largest) << " at " << worst->name;
+  os << (tolerance ? "" : " (quantization, not judged)") << "\n";
+  return good;
+}
+
+FailureOr<bool> qcc::checkStates(MLIRContext &context, const CompileOptions &given, StringRef data,
+                                 const StateTolerances &tolerances, llvm::raw_ostream &os) {
+  CompileOptions options = given;
+  options.states = false;
+  options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
+  CompileOptions asImported = options, asCanonical = options;
+  asImported.raises = asImported.quantizes = asCanonical.quantizes = false;
+  Location loc = UnknownLoc::get(&context);
+  bool good = true;
+
+  // Each compilation holds a model's weights: no more than two states are there at once.
+  auto at = [&](CompileOptions use, StringRef state, StringRef stage, bool expands,
+                bool exposes) -> FailureOr<StateValues> {
+    Compilation c(context, std::move(use));
+    if (failed(runStages(c, "", stage)) || (expands && failed(expandLinears(c))))
+      return failure();
+    if (exposes)
+      exposeValues(*c.module);
+    return valuesOf(c, state, stage, data);
+  };
+  FailureOr<StateValues> before = at(asImported, "imported", "canonical", false, true);
+  if (failed(before))
+    return failure();
+  auto next = [&](FailureOr<StateValues> state, std::optional<double> tolerance) {
+    if (failed(state))
+      return failure();
+    good &= compareStates(*state, *before, tolerance, os, loc);
+    before = std::move(state);
+    return success();
+  };
+  if (failed(next(at(asCanonical, "canonical", "canonical", false, true), tolerances.real)) ||
+      failed(next(at(options, "quantized", "quantized", true, true), std::nullopt)))
+    return failure();
+  FailureOr<StateValues> lowered = at(options, "lowered", "quantized", false, true);
+  double bound = succeeded(lowered) && lowered->multipliesIntegers ? tolerances.integer : tolerances.real;
+  if (failed(next(std::move(lowered), bound)) ||
+      failed(next(at(options, "artifact", "quantized", false, false), bound)))
+    return failure();
+  return good;
+}

@@ -1,0 +1,30 @@
+#include "HostedProgram.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+
+using namespace mlir;
+using namespace qcc;
+
+llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilation) {
+  SmallString<128> path;
+  if (auto failure = llvm::sys::fs::createTemporaryFile("qcc", "qcc", path))
+    return llvm::createStringError("cannot make a temporary file: " + failure.message());
+  llvm::FileRemover remove(path);
+  if (failed(compilation.write(path)))
+    return llvm::createStringError("a program to be run by the compiler could not be written");
+  std::string error;
+  std::unique_ptr<Program> program = Program::open(path.str().str(), /*threads=*/0, error);
+  if (!program)
+    return llvm::createStringError("the program cannot be run here: " + error);
+  return program;
+}
+
+llvm::Expected<std::vector<NpzArray>> qcc::runProgram(Program &program, const std::vector<NpzArray> &inputs,
+                                                      const std::vector<std::string> &outputs) {
+  std::vector<NpzArray> results;
+  std::string error;
+  program.reset();
+  if (!program.run(inputs, outputs, results, error))
+    return llvm::createStringError(error);
+  return results;
+}
