@@ -116,12 +116,11 @@ static FailureOr<StateValues> valuesOf(Compilation &c, StringRef state, StringRe
   std::string error;
   if (!Samples::read({data.str()}, (*program)->manifest(), samples, error) || samples.size() == 0)
     return emitError(UnknownLoc::get(&c.context)) << (error.empty() ? "the data hold no sample" : error);
-  std::vector<std::string> names;
+  std::vector<std::string> names, outputs;
   for (const Manifest::Value &output : (*program)->manifest().outputs)
-    names.push_back(output.name);
+    (StringRef(output.name).starts_with(nodePrefix) ? names : outputs).push_back(output.name);
   // The program's own outputs stand first in its signature and come last when it runs.
-  llvm::stable_sort(names,
-                    [](StringRef a, StringRef b) { return a.starts_with(nodePrefix) && !b.starts_with(nodePrefix); });
+  llvm::append_range(names, outputs);
   auto values = runProgram(**program, samples[0], names);
   if (!values)
     return report(values.takeError());

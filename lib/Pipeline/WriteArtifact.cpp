@@ -16,7 +16,8 @@ static bool isRounded(Value value) {
   return weight && weight.getOrder() != "encoded" && findFormat(weight.getFormat())->element->bits() < 32;
 }
 
-/// What is known of the weights' rounding; where it is not known yet, numbers that take as many digits as any.
+/// What is known of the weights' rounding and of the outputs; where a weight's ratio is not known yet, numbers that
+/// take as many digits as any.
 static std::string describeQuality(const Compilation &c) {
   llvm::json::Object tensors;
   for (auto [i, weight] : llvm::enumerate(c.weightOrder)) {
@@ -26,13 +27,28 @@ static std::string describeQuality(const Compilation &c) {
     double ratio = known == c.quality.end() ? widestRatio : std::clamp(known->second, widestRatio, -widestRatio);
     tensors[c.manifest.tensors[i].name] = llvm::json::Object{{"sqnr", std::round(ratio * 100) / 100}};
   }
-  if (tensors.empty())
-    return "";
-  llvm::json::Value all = llvm::json::Object{{"tensors", std::move(tensors)}};
-  return llvm::formatv("{0}", all);
+  llvm::json::Object all;
+  if (!tensors.empty())
+    all["tensors"] = std::move(tensors);
+  if (const auto &divergence = c.divergence) {
+    llvm::json::Object outputs;
+    for (const auto &[name, error] : divergence->relativeErrors())
+      outputs[name] = error;
+    all["outputs"] = std::move(outputs);
+    if (divergence->rows() > 0) {
+      all["kld"] = divergence->kld();
+      all["top1"] = divergence->top1();
+      all["rows"] = divergence->rows();
+    }
+  }
+  std::string text;
+  if (!all.empty())
+    llvm::raw_string_ostream(text) << llvm::json::Value(std::move(all));
+  return text;
 }
 
-LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, size_t manifestBytes) {
+LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, size_t manifestBytes,
+                                      llvm::function_ref<LogicalResult()> mayFinish) {
   bool ok = true;
   for (TargetCode &target : code)
     ok = ok && writer.addFile("code/" + target.facts.name + ".so", target.object.data(), target.object.size());
@@ -51,6 +67,8 @@ LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, 
       return emitError(weight.getLoc()) << llvm::toString(std::move(error));
   }
   manifest.quality = describeQuality(*this);
+  if (ok && mayFinish && failed(mayFinish()))
+    return failure();
   ok = ok && writer.endWeights() && writer.finish(manifest, manifestBytes);
   if (!ok)
     return emitError(UnknownLoc::get(&context)) << "cannot write the artifact: " << writer.error();
@@ -59,15 +77,15 @@ LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, 
 
 FailureOr<int64_t> Compilation::artifactBytes() {
   ArtifactWriter counter = ArtifactWriter::counting();
-  if (failed(writeParts(counter, /*withWeights=*/false, 0)))
+  if (failed(writeParts(counter, /*withWeights=*/false, 0, nullptr)))
     return failure();
   return int64_t(counter.bytes());
 }
 
-LogicalResult Compilation::write(StringRef path) {
+LogicalResult Compilation::write(StringRef path, llvm::function_ref<LogicalResult()> mayFinish) {
   // The manifest tells of the weights and stands behind them: its size is settled before they are read.
   ArtifactWriter counter = ArtifactWriter::counting(), writer(path.str());
-  if (failed(writeParts(counter, /*withWeights=*/false, 0)))
+  if (failed(writeParts(counter, /*withWeights=*/false, 0, nullptr)))
     return failure();
-  return writeParts(writer, /*withWeights=*/true, counter.manifestBytes());
+  return writeParts(writer, /*withWeights=*/true, counter.manifestBytes(), mayFinish);
 }

@@ -6,6 +6,7 @@
 #include "qcc/Format/Format.h"
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
+#include "qcc/Pipeline/Quality.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -52,6 +53,13 @@ static cl::opt<double> checkTolerance("check-tolerance",
                                       cl::desc("Relative error that --check-states allows (default: 1e-4, and 0.2 "
                                                "where activations are quantized)"),
                                       cl::value_desc("X"), cl::cat(category));
+static cl::list<std::string> calibration("calib",
+                                         cl::desc("Data to measure the program on: npz files of inputs; text goes "
+                                                  "through python -m qcc"),
+                                         cl::value_desc("FILE..."), cl::CommaSeparated, cl::cat(category));
+static cl::list<std::string> failIf("fail-if",
+                                    cl::desc("Write nothing and exit 1 if this holds, for example 'kld>0.03'"),
+                                    cl::value_desc("EXPR"), cl::cat(category));
 static cl::list<std::string> files("add-file",
                                    cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
                                    cl::value_desc("NAME=FILE"), cl::cat(category));
@@ -101,6 +109,25 @@ static int writeOut(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::r
   return 0;
 }
 
+/// Measures the program where there is data, and writes it unless a gate is met.
+static int writeArtifact(Compilation &compilation, StringRef path, ArrayRef<Gate> gates) {
+  if (!compilation.options.calibration.empty() && failed(measureDivergence(compilation)))
+    return exitUsage;
+  bool isMet = false;
+  auto meets = [&]() -> LogicalResult {
+    auto met = firstGateMet(compilation, gates);
+    if (!met)
+      return emitError(UnknownLoc::get(&compilation.context)) << "--fail-if=" << llvm::toString(met.takeError());
+    if (*met)
+      emitError(UnknownLoc::get(&compilation.context)) << "'" << (*met)->text << "' holds; nothing was written";
+    isMet = met->has_value();
+    return failure(isMet);
+  };
+  if (failed(compilation.write(path, gates.empty() ? nullptr : llvm::function_ref<LogicalResult()>(meets))))
+    return isMet ? exitFailed : exitUsage;
+  return 0;
+}
+
 int main(int argc, char **argv) {
   llvm::InitLLVM init(argc, argv);
   cl::HideUnrelatedOptions(category);
@@ -135,6 +162,14 @@ int main(int argc, char **argv) {
   options.headFormat = headFormat;
   options.act = act;
   options.states = !keepSignature;
+  options.calibration = calibration;
+  std::vector<Gate> gates;
+  for (const std::string &text : failIf) {
+    auto gate = Gate::parse(text);
+    if (!gate)
+      return fail("--fail-if: " + llvm::toString(gate.takeError()));
+    gates.push_back(*gate);
+  }
   options.dumpStatesTo = dumpStatesTo;
   options.dumpKernelsTo = dumpKernelsTo;
   for (const std::string &file : files) {
@@ -197,7 +232,7 @@ int main(int argc, char **argv) {
     llvm::SmallString<128> name(path.empty() ? compilation.options.model : path);
     if (path.empty())
       llvm::sys::path::replace_extension(name, "qcc");
-    return failed(compilation.write(name)) ? exitUsage : 0;
+    return writeArtifact(compilation, name, gates);
   }
   if (isCode) {
     if (compilation.code.size() != 1)

@@ -4,6 +4,7 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "qcc/Artifact/Writer.h"
+#include "qcc/Program/Divergence.h"
 #include "qcc/Target/Codegen.h"
 #include <map>
 
@@ -20,6 +21,7 @@ struct CompileOptions {
   bool states = true;             // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
+  std::vector<std::string> calibration;     // npz files of inputs
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
 
@@ -42,17 +44,20 @@ public:
   std::vector<TargetCode> code;
   Manifest manifest;
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
+  std::optional<Divergence> divergence;        // from the float program, where it was measured
   WeightLayout weights;
   std::vector<mlir::Value> weightOrder; // the tensors of `weights`, in order
 
-  /// Writes the artifact; the last state must have been reached.
-  mlir::LogicalResult write(llvm::StringRef path);
+  /// Writes the artifact; the last state must have been reached. `mayFinish` is asked when every weight has been packed
+  /// and the file is about to get its name; when it fails, there is no file.
+  mlir::LogicalResult write(llvm::StringRef path, llvm::function_ref<mlir::LogicalResult()> mayFinish = nullptr);
 
   /// The size that `write` will give the artifact, to the byte.
   mlir::FailureOr<int64_t> artifactBytes();
 
 private:
-  mlir::LogicalResult writeParts(ArtifactWriter &writer, bool withWeights, size_t manifestBytes);
+  mlir::LogicalResult writeParts(ArtifactWriter &writer, bool withWeights, size_t manifestBytes,
+                                 llvm::function_ref<mlir::LogicalResult()> mayFinish);
 };
 
 /// A state of the program: see docs/states.md, which is made from this table.
