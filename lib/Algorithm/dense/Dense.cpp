@@ -1,6 +1,7 @@
 #include "Dense.h"
 #include <algorithm>
 #include <cblas.h>
+#include <cmath>
 
 extern "C" void dpotrf_(const char *triangle, const int *size, double *matrix, const int *stride, int *info);
 
@@ -53,6 +54,10 @@ void gram(int64_t rows, int64_t columns, const float *x, float *result) {
 bool factorize(int64_t size, double *matrix) {
   int n = int(size), info = 0;
   dpotrf_("L", &n, matrix, &n, &info);
+  // OpenBLAS does not stop at a NaN.
+  for (int64_t i = 0; i < size && info == 0; ++i)
+    if (!std::isfinite(matrix[i * (size + 1)]))
+      return false;
   return info == 0;
 }
 
