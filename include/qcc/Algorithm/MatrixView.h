@@ -1,6 +1,7 @@
 // A float32 matrix that somebody else keeps.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
