@@ -1,4 +1,4 @@
-"""Writes goldens.npz beside this file: GPTQ as the paper states it, column by column in float64. Run by hand:
+"""Writes goldens.npz beside this file: GPTQ, AWQ and SmoothQuant as their papers state them, in float64. Run by hand:
 
     .venv/bin/python test/unit/Algorithm/goldens/make.py
 """
@@ -115,6 +115,33 @@ def objective(weights, result, hessian):
     return np.sum((error @ hessian) * error)
 
 
+def nearest_values(weights, block, choose, rounded):
+    result = np.zeros(weights.shape)
+    for row, values in enumerate(F32(weights)):
+        for left in range(0, len(values), block or len(values)):
+            part = values[left:left + (block or len(values))]
+            grid = choose(part)
+            result[row, left:left + len(part)] = [rounded(w, grid) for w in part]
+    return result
+
+
+def awq(weights, hessian, mean_absolute, spec, duo):
+    """The least error over 20 exponents (arXiv 2306.00978, equation 5), and the exponent."""
+    block = spec[0] or weights.shape[1]
+    split = np.abs(weights.astype(np.float64)).reshape(len(weights), -1, block)
+    sizes = (split / split.max(axis=2, keepdims=True)).reshape(weights.shape).mean(axis=0)
+    errors = []
+    for i in range(20):
+        scales = mean_absolute ** (i / 20)
+        if duo:
+            scales = scales / (sizes ** (1 - i / 20) + 1e-4)
+        scales = np.maximum(scales, 1e-4)
+        scales = F32(scales / np.sqrt(scales.max() * scales.min()))
+        values = nearest_values(F32(weights * scales), *spec) / scales
+        errors.append(objective(weights, values, hessian))
+    return np.float64([min(errors), int(np.argmin(errors)) / 20])
+
+
 def main():
     random = np.random.default_rng(20261124)
     rows, columns, tokens = 24, 320, 640
@@ -130,6 +157,12 @@ def main():
         for ordered in (False, True):
             result = gptq(weights, hessian, block, choose, rounded, ordered)
             out[f"{name}:{'ordered' if ordered else 'natural'}"] = np.float64([objective(weights, result, hessian)])
+    mean_absolute = np.abs(wide).mean(axis=0)
+    for name in ("int4-g32", "int4-g64-asym", "int4"):
+        for duo in (False, True):
+            out[f"{name}:awq{'-weights' if duo else ''}"] = awq(weights, hessian, mean_absolute, FORMATS[name], duo)
+    most_input, most_weight = np.abs(wide).max(axis=0), np.abs(weights.astype(np.float64)).max(axis=0)
+    out["smooth"] = F32(most_input ** 0.7 / most_weight ** 0.3)
     np.savez_compressed(Path(__file__).with_name("goldens.npz"), **out)
 
 
