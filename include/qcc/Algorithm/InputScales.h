@@ -27,7 +27,7 @@ struct AwqOptions {
   bool useWeights = true;
   /// At most so many rows of all linears together are looked at, evenly spread; 0: all. Formats whose blocks span rows
   /// are looked at whole.
-  int64_t rows = 512;
+  int64_t rows = 256;
   unsigned threads = 1;
 };
 
@@ -50,7 +50,7 @@ struct SmoothingOptions {
   /// Exponents tried: i / grid for i in [0, grid]; and no scales at all.
   int grid = 20;
   /// See AwqOptions.
-  int64_t rows = 512;
+  int64_t rows = 256;
   unsigned threads = 1;
 };
 
