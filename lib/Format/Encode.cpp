@@ -113,25 +113,43 @@ BlockScale Format::chooseScale(float lowest, float highest, float tensorScale) c
   return result;
 }
 
-EncodedMatrix Format::encode(ArrayRef<float> matrix, int64_t rows, int64_t columns) const {
-  assert(int64_t(matrix.size()) == rows * columns && "a matrix of another size");
+EncodedMatrix Format::allocate(int64_t rows, int64_t columns, float tensorScale) const {
   EncodedMatrix result;
   result.rows = rows;
   result.columns = columns;
+  result.tensorScale = tensorScale;
+  const size_t blocks = size_t(rowBlocks(rows) * columnBlocks(columns));
+  result.codes.resize(size_t(rows * rowCodeBytes(columns)));
+  result.scales.resize(blocks * (scale->bits() / 8));
+  result.zeros.resize(hasZero ? blocks : 0);
+  return result;
+}
+
+void Format::storeScale(EncodedMatrix &matrix, int64_t index, const BlockScale &block) const {
+  const size_t scaleBytes = scale->bits() / 8;
+  for (size_t byte = 0; byte < scaleBytes; ++byte)
+    matrix.scales[size_t(index) * scaleBytes + byte] = uint8_t(block.code >> (8 * byte));
+  if (hasZero)
+    matrix.zeros[size_t(index)] = block.zero;
+}
+
+void Format::storeRow(EncodedMatrix &matrix, int64_t row, ArrayRef<uint32_t> codes) const {
+  pack(codes, element->bits(), matrix.codes.data() + row * rowCodeBytes(matrix.columns));
+}
+
+EncodedMatrix Format::encode(ArrayRef<float> matrix, int64_t rows, int64_t columns) const {
+  assert(int64_t(matrix.size()) == rows * columns && "a matrix of another size");
+  float tensorScale = 1;
   if (scale->tensorScaleFor() != 0) {
     Range range;
     range.include(matrix);
-    result.tensorScale = chooseTensorScale(range.amax());
+    tensorScale = chooseTensorScale(range.amax());
   }
-  const int64_t perRow = columnBlocks(columns), width = block ? block : columns, bytesPerRow = rowCodeBytes(columns);
-  const int64_t height = blockRows ? blockRows : rows, scaleBytes = scale->bits() / 8;
-  result.codes.resize(size_t(rows * bytesPerRow));
-  result.scales.resize(size_t(rowBlocks(rows) * perRow * scaleBytes));
-  result.zeros.resize(hasZero ? size_t(rowBlocks(rows) * perRow) : 0);
+  EncodedMatrix result = allocate(rows, columns, tensorScale);
+  const int64_t perRow = columnBlocks(columns), width = block ? block : columns, height = blockRows ? blockRows : rows;
 
   std::vector<uint32_t> codes(columns, 0);
   std::vector<BlockScale> scales(perRow, BlockScale());
-  uint8_t *nextScale = result.scales.data(), *nextZero = result.zeros.data();
   auto blockOf = [&](int64_t row, int64_t index) {
     int64_t first = index * width;
     return matrix.slice(size_t(row * columns + first), size_t(std::min(width, columns - first)));
@@ -142,16 +160,13 @@ EncodedMatrix Format::encode(ArrayRef<float> matrix, int64_t rows, int64_t colum
       Range range;
       for (int64_t row = top; row < bottom; ++row)
         range.include(blockOf(row, i));
-      scales[i] = chooseScale(range.lowest(), range.highest(), result.tensorScale);
-      for (int64_t byte = 0; byte < scaleBytes; ++byte)
-        *nextScale++ = uint8_t(scales[i].code >> (8 * byte));
-      if (hasZero)
-        *nextZero++ = scales[i].zero;
+      scales[i] = chooseScale(range.lowest(), range.highest(), tensorScale);
+      storeScale(result, top / height * perRow + i, scales[i]);
     }
     for (int64_t row = top; row < bottom; ++row) {
       for (int64_t i = 0; i < perRow; ++i)
         element->encodeBlock(blockOf(row, i), scales[i].value, scales[i].zero, codes.data() + i * width);
-      pack(codes, element->bits(), result.codes.data() + row * bytesPerRow);
+      storeRow(result, row, codes);
     }
   }
   return result;

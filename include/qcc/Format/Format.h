@@ -150,6 +150,12 @@ public:
   /// Rounds a row-major float32 matrix to nearest. Scales are made from the finite values; see
   /// ElementCodec::encodeBlock for the others, which `isFinite` finds.
   EncodedMatrix encode(llvm::ArrayRef<float> matrix, int64_t rows, int64_t columns) const;
+  /// A matrix without codes and scales, for storeScale and storeRow to fill.
+  EncodedMatrix allocate(int64_t rows, int64_t columns, float tensorScale) const;
+  /// Sets the scale and zero of the block `index` = row block * column blocks + column block.
+  void storeScale(EncodedMatrix &matrix, int64_t index, const BlockScale &scale) const;
+  /// Sets the codes of a row.
+  void storeRow(EncodedMatrix &matrix, int64_t row, llvm::ArrayRef<uint32_t> codes) const;
   /// The values of rows [first, first + count).
   void decode(const EncodedMatrix &matrix, int64_t first, int64_t count, float *out) const;
 };
