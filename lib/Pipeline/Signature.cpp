@@ -87,15 +87,11 @@ ProgramSignature qcc::signatureOf(ModuleOp module) {
   return signature;
 }
 
-LogicalResult qcc::fillManifest(Compilation &c) {
-  auto main = c.module->lookupSymbol<func::FuncOp>("main");
-  auto dims = Dimensions::load(*c.module);
+LogicalResult qcc::describeBorder(ModuleOp module, Manifest &manifest) {
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  auto dims = Dimensions::load(module);
   if (failed(dims))
     return failure();
-  Manifest &manifest = c.manifest;
-  manifest.qccVersion = QCC_VERSION;
-  if (auto name = c.module.get()->getAttrOfType<StringAttr>(modelNameAttr))
-    manifest.modelName = name.str();
   for (auto [i, type] : llvm::enumerate(main.getArgumentTypes())) {
     Manifest::Value value = valueOf(main.getArgAttrOfType<StringAttr>(i, "onnx.name"), type, *dims);
     if (main.getArgAttr(i, stateAttr)) {
@@ -109,6 +105,16 @@ LogicalResult qcc::fillManifest(Compilation &c) {
   for (auto [i, type] : llvm::enumerate(main.getResultTypes()))
     if (!main.getResultAttr(i, stateAttr))
       manifest.outputs.push_back(valueOf(main.getResultAttrOfType<StringAttr>(i, "onnx.name"), type, *dims));
+  return success();
+}
+
+LogicalResult qcc::fillManifest(Compilation &c) {
+  Manifest &manifest = c.manifest;
+  if (failed(describeBorder(*c.module, manifest)))
+    return failure();
+  manifest.qccVersion = QCC_VERSION;
+  if (auto name = c.module.get()->getAttrOfType<StringAttr>(modelNameAttr))
+    manifest.modelName = name.str();
   // The most demanding target first: the runtime takes the first one that the machine can run.
   llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) {
     return a.facts.features.size() > b.facts.features.size();

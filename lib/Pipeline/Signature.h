@@ -11,6 +11,9 @@ DataType dataType(mlir::Type element);
 
 ProgramSignature signatureOf(mlir::ModuleOp module);
 
+/// Fills inputs, outputs and states.
+mlir::LogicalResult describeBorder(mlir::ModuleOp module, Manifest &manifest);
+
 /// Fills inputs, outputs, states, targets, nodes and provenance.
 mlir::LogicalResult fillManifest(Compilation &compilation);
 

@@ -1,6 +1,8 @@
 // The states of a program, in order: the whole compiler on one page.
+#include "CodeCache.h"
 #include "PlaceWeights.h"
 #include "QuantizeWeights.h"
+#include "RunMethod.h"
 #include "Signature.h"
 #include "StateFiles.h"
 #include "dialects/onnx/Onnx.h"
@@ -54,7 +56,7 @@ static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
-  return chooseFormats(c);
+  return success(succeeded(chooseFormats(c)) && succeeded(runMethod(c)));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
@@ -72,7 +74,7 @@ static LogicalResult tileStage(Compilation &c) {
     auto facts = findTarget(name);
     if (!facts)
       return emitError(c.module->getLoc()) << llvm::toString(facts.takeError());
-    TargetCode code{*facts, ModuleOp::create(c.module->getLoc(), facts->name), {}, {}};
+    TargetCode code{*facts, ModuleOp::create(c.module->getLoc(), facts->name), {}, {}, {}};
     auto dims = Dimensions::load(*c.module);
     if (failed(dims))
       return failure();
@@ -89,6 +91,14 @@ static LogicalResult tileStage(Compilation &c) {
 
 static LogicalResult lowerStage(Compilation &c) {
   for (TargetCode &code : c.code) {
+    if (c.codeCache) {
+      code.cacheKey = CodeCache::keyOf(*code.module);
+      if (const auto *object = c.codeCache->find(code.cacheKey)) {
+        code.object = *object;
+        code.module = ModuleOp::create(code.module->getLoc(), code.facts.name);
+        continue;
+      }
+    }
     auto dims = Dimensions::load(*code.module);
     auto border = code.module->lookupSymbol<func::FuncOp>("main");
     if (failed(dims) || !border)
@@ -116,9 +126,14 @@ static LogicalResult checkLowered(Compilation &c) {
 }
 
 static LogicalResult assembleStage(Compilation &c) {
-  for (TargetCode &code : c.code)
+  for (TargetCode &code : c.code) {
+    if (!code.object.empty())
+      continue;
     if (llvm::Error error = generateCode(*code.module, code.facts, CodeKind::SharedObject, code.object))
       return emitError(c.module->getLoc()) << code.facts.name << ": " << llvm::toString(std::move(error));
+    if (c.codeCache)
+      c.codeCache->add(code.cacheKey, code.object);
+  }
   return fillManifest(c);
 }
 

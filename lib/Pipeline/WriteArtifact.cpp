@@ -21,9 +21,9 @@ static bool isRounded(Value value) {
 static std::string describeQuality(const Compilation &c) {
   llvm::json::Object tensors;
   for (auto [i, weight] : llvm::enumerate(c.weightOrder)) {
-    if (!isRounded(weight))
-      continue;
     auto known = c.quality.find(weight);
+    if (known == c.quality.end() && !isRounded(weight))
+      continue;
     double ratio = known == c.quality.end() ? widestRatio : std::clamp(known->second, widestRatio, -widestRatio);
     tensors[c.manifest.tensors[i].name] = llvm::json::Object{{"sqnr", std::round(ratio * 100) / 100}};
   }

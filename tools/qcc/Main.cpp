@@ -3,6 +3,7 @@
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
 #include "mlir/Support/FileUtilities.h"
+#include "qcc/Calibration/Methods.h"
 #include "qcc/Format/Format.h"
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
@@ -29,6 +30,10 @@ static cl::opt<std::string> headFormat("head-fmt",
                                        cl::desc("Format of the matrix multiplications that give the model's outputs "
                                                 "(default: --fmt, or int8-g32 when that has fewer than 8 bits)"),
                                        cl::value_desc("F"), cl::cat(category));
+static cl::opt<std::string> method("method",
+                                   cl::desc("How the numbers of quantized weights are chosen, for example awq+gptq "
+                                            "(default: rtn, rounding to nearest)"),
+                                   cl::value_desc("M"), cl::init("rtn"), cl::cat(category));
 static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
@@ -72,6 +77,7 @@ static cl::list<std::string> planLengths("plan-lengths",
                                          cl::value_desc("DIM=N[,DIM=N...]"), cl::CommaSeparated, cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
+static cl::opt<bool> printMethods("print-methods", cl::desc("List the methods"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
 static constexpr int exitFailed = 1, exitUsage = 2;
@@ -141,6 +147,12 @@ int main(int argc, char **argv) {
     llvm::outs() << formatTable();
     return 0;
   }
+  if (printMethods) {
+    for (const MethodRow &row : allMethods())
+      llvm::outs() << llvm::left_justify(row.name, 12) << row.sentence << (row.needsData ? "; needs --calib" : "")
+                   << "\n";
+    return 0;
+  }
   if (printStages) {
     for (const Stage &stage : allStages())
       llvm::outs() << llvm::left_justify(stage.name, 12) << stage.sentence << "\n";
@@ -161,6 +173,8 @@ int main(int argc, char **argv) {
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;
+  options.method = method;
+  options.plansOnly = printPlanAs.getNumOccurrences() > 0;
   options.states = !keepSignature;
   options.calibration = calibration;
   std::vector<Gate> gates;

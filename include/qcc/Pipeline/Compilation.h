@@ -15,9 +15,11 @@ struct CompileOptions {
   std::vector<std::string> targets = {"native"};
   std::string format = "float32"; // as formats are spelled
   std::string headFormat;         // of linear operations that give the program's outputs; empty: chosen
+  std::string method = "rtn";     // how the numbers of quantized weights are chosen
   std::string act = "auto";       // compute type of activations
   bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
   bool quantizes = true;          // whether products with constants become linear operations
+  bool plansOnly = false;         // nothing is to be computed from weights or data
   bool states = true;             // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
@@ -25,12 +27,15 @@ struct CompileOptions {
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
 
+class CodeCache;
+
 /// Code for one target on its way.
 struct TargetCode {
   TargetFacts facts;
   mlir::OwningOpRef<mlir::ModuleOp> module; // tiled, then lowered
   llvm::SmallVector<char, 0> object;        // the shared object
   std::vector<std::string> nodes;           // by the numbers of run-time errors
+  std::string cacheKey;                     // of the tiled program, where code is shared
 };
 
 /// A model on its way from file to artifact. Errors are diagnostics of the context.
@@ -43,6 +48,7 @@ public:
   mlir::OwningOpRef<mlir::ModuleOp> module; // until it is tiled for each target
   std::vector<TargetCode> code;
   Manifest manifest;
+  CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
   std::optional<Divergence> divergence;        // from the float program, where it was measured
   WeightLayout weights;

@@ -1,0 +1,223 @@
+#include "dialects/onnx/Onnx.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "qcc/Algorithm/Covariance.h"
+#include "qcc/Algorithm/Gptq.h"
+#include "qcc/Algorithm/Hqq.h"
+#include "qcc/Algorithm/InputScales.h"
+#include "qcc/Algorithm/SignRounding.h"
+#include "qcc/Algorithm/Statistics.h"
+#include "qcc/Calibration/Methods.h"
+#include "qcc/Pack/WeightMatrix.h"
+#include "llvm/Support/Threading.h"
+
+using namespace mlir;
+using namespace qcc;
+
+static constexpr double smoothingAlpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
+
+namespace {
+/// One group on its way through the steps of a method.
+class GroupQuantizer {
+public:
+  GroupQuantizer(LinearGroup &group, const Format &format, const Activations *activations)
+      : group(group), format(format), columns(group.columns()),
+        threads(llvm::hardware_concurrency().compute_thread_count()) {
+    for (qnt::LinearOp linear : group.linears) {
+      auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
+      weights.push_back(weight);
+      matrices.push_back(rowsOf(weight));
+    }
+    if (activations)
+      observe(*activations);
+  }
+
+  LogicalResult apply(const MethodRow &step) {
+    if (step.name == "awq")
+      return scale(searchAwqScales(format, views(), covariance.data(), meanAbsolute, awqOptions()));
+    if (step.name == "smoothquant")
+      return scale(smoothing());
+    std::shared_ptr<HessianFactor> factor;
+    if (step.name == "gptq") {
+      HessianOptions options;
+      options.activationOrder = true;
+      options.threads = threads;
+      auto made = HessianFactor::create(covariance.data(), columns, options);
+      if (!made)
+        return refuse(made.reason());
+      factor = std::make_shared<HessianFactor>(std::move(*made));
+    }
+    for (size_t i = 0; i < weights.size(); ++i) {
+      auto encoded = round(step, view(i), factor.get());
+      if (!encoded)
+        return refuse(encoded.reason());
+      qualities.push_back({weights[i].getResult(), signalToNoise(format, matrices[i], *encoded)});
+      setEncoded(weights[i], format, *encoded);
+    }
+    return success();
+  }
+
+  std::vector<WeightQuality> qualities;
+
+private:
+  MatrixView view(size_t i) const { return MatrixView(matrices[i], int64_t(matrices[i].size()) / columns, columns); }
+  std::vector<MatrixView> views() const {
+    std::vector<MatrixView> all;
+    for (size_t i = 0; i < matrices.size(); ++i)
+      all.push_back(view(i));
+    return all;
+  }
+
+  void observe(const Activations &activations) {
+    Covariance sum(columns, threads);
+    Moments moments(columns);
+    for (size_t sample = 0; sample < activations.samples(); ++sample) {
+      sum.add(activations[sample]);
+      moments.add(activations[sample]);
+    }
+    covariance = sum.matrix();
+    meanAbsolute = moments.meanAbsolute();
+    maxAbsolute = moments.maxAbsolute();
+  }
+
+  AwqOptions awqOptions() const {
+    AwqOptions options;
+    options.threads = threads;
+    return options;
+  }
+
+  Result<InputScales> smoothing() const {
+    InputScales result;
+    result.alpha = smoothingAlpha;
+    result.scales = smoothingScales(maxAbsolute, maxByColumn(views()), smoothingAlpha);
+    return result;
+  }
+
+  Result<EncodedMatrix> round(const MethodRow &step, MatrixView matrix, const HessianFactor *factor) const {
+    if (step.name == "gptq") {
+      GptqOptions options;
+      options.clip = ScaleSearch();
+      options.threads = threads;
+      auto result = gptq(format, matrix, *factor, options);
+      return result ? Result<EncodedMatrix>(std::move(result->encoded))
+                    : Result<EncodedMatrix>(Refusal{result.reason()});
+    }
+    if (step.name == "signround") {
+      SignRoundingOptions options;
+      options.threads = threads;
+      auto result = signRounding(format, matrix, covariance.data(), nearestScales(format, matrix), options);
+      return result ? Result<EncodedMatrix>(std::move(result->encoded))
+                    : Result<EncodedMatrix>(Refusal{result.reason()});
+    }
+    if (step.name == "hqq") {
+      HqqOptions options;
+      options.threads = threads;
+      auto scales = hqq(format, matrix, options);
+      return scales ? Result<EncodedMatrix>(encodeWithScales(format, matrix, *scales))
+                    : Result<EncodedMatrix>(Refusal{scales.reason()});
+    }
+    if (step.name == "importance") {
+      std::vector<double> squares(columns);
+      for (int64_t column = 0; column < columns; ++column)
+        squares[column] = covariance[column * (columns + 1)];
+      return encodeWithScales(format, matrix, searchScales(format, matrix, squares.data(), ScaleSearch(), threads));
+    }
+    return format.encode(llvm::ArrayRef(matrix.data, matrix.size()), matrix.rows, matrix.columns);
+  }
+
+  /// Multiplies the weights by the scales, and divides what they read.
+  LogicalResult scale(const Result<InputScales> &found) {
+    if (!found)
+      return refuse(found.reason());
+    const std::vector<float> &s = found->scales;
+    if (llvm::all_of(s, [](float value) { return value == 1; }))
+      return success();
+    for (std::vector<float> &matrix : matrices)
+      for (size_t i = 0; i < matrix.size(); ++i)
+        matrix[i] *= s[i % columns];
+    for (int64_t i = 0; i < columns; ++i) {
+      meanAbsolute[i] /= s[i], maxAbsolute[i] /= s[i];
+      for (int64_t j = 0; j < columns; ++j)
+        covariance[i * columns + j] /= double(s[i]) * s[j];
+    }
+    std::vector<float> inverse;
+    for (float value : s)
+      inverse.push_back(1 / value);
+    divideInput(inverse);
+    return success();
+  }
+
+  void divideInput(ArrayRef<float> inverse) {
+    qnt::LinearOp first = group.linears.front();
+    OpBuilder b(first);
+    ArrayRef<char> bytes(reinterpret_cast<const char *>(inverse.data()), inverse.size() * sizeof(float));
+    std::string name = weights.front().getName().str() + ".input_scale";
+    ElementsAttr data = DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()),
+                                                       name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+    Value scale =
+        onnx::WeightOp::create(b, first.getLoc(), RankedTensorType::get({columns}, b.getF32Type()), name, data);
+    Value x = first.getX();
+    auto product = onnx::NodeOp::create(b, first.getLoc(), TypeRange{x.getType()}, b.getStringAttr("Mul"),
+                                        b.getStringAttr(""), b.getI64IntegerAttr(14), b.getDictionaryAttr({}),
+                                        DictionaryAttr(), DenseI64ArrayAttr(), mlir::ValueRange{x, scale}, 0);
+    for (qnt::LinearOp linear : group.linears)
+      linear.getXMutable().assign(product->getResult(0));
+  }
+
+  LogicalResult refuse(const std::string &reason) const {
+    return emitError(group.linears.front().getLoc()) << "cannot be quantized so: " << reason;
+  }
+
+  LinearGroup &group;
+  const Format &format;
+  int64_t columns;
+  unsigned threads;
+  std::vector<qnt::WeightOp> weights;
+  std::vector<std::vector<float>> matrices;
+  std::vector<double> covariance, meanAbsolute;
+  std::vector<float> maxAbsolute;
+};
+} // namespace
+
+/// The group's operations by their formats; those whose weights are not to be rounded, or are already, are left out.
+static std::vector<std::pair<Format, LinearGroup>> byFormat(const LinearGroup &group) {
+  std::vector<std::pair<Format, LinearGroup>> parts;
+  for (qnt::LinearOp linear : group.linears) {
+    auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
+    Format format = llvm::cantFail(findFormat(weight.getFormat())); // chosen already
+    if (weight.getOrder() == "encoded" || format.element->bits() == 32)
+      continue;
+    auto part = llvm::find_if(parts, [&](const auto &p) { return p.first.name == format.name; });
+    if (part == parts.end())
+      part = parts.insert(parts.end(), {format, {group.x, {}}});
+    part->second.linears.push_back(linear);
+  }
+  return parts;
+}
+
+FailureOr<std::vector<WeightQuality>> qcc::applyMethod(ModuleOp module, const Method &method, const Samples *samples,
+                                                       OpenModule open,
+                                                       llvm::function_ref<void(size_t, size_t)> progress) {
+  std::vector<WeightQuality> qualities;
+  size_t all = linearGroups(module).size(), done = 0;
+  auto quantize = [&](LinearGroup &group, const Activations *activations) -> LogicalResult {
+    for (auto &[format, part] : byFormat(group)) {
+      GroupQuantizer quantizer(part, format, activations);
+      for (const MethodRow *step : method.steps())
+        if (failed(quantizer.apply(*step)))
+          return failure();
+      llvm::append_range(qualities, quantizer.qualities);
+    }
+    progress(++done, all);
+    return success();
+  };
+  if (method.needsData()) {
+    auto visit = [&](LinearGroup &group, const Activations &activations) { return quantize(group, &activations); };
+    if (failed(visitGroups(module, *samples, open, visit)))
+      return failure();
+    return qualities;
+  }
+  for (LinearGroup &group : linearGroups(module))
+    if (failed(quantize(group, nullptr)))
+      return failure();
+  return qualities;
+}

@@ -1,0 +1,45 @@
+#include "qcc/Calibration/Methods.h"
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using namespace qcc;
+
+ArrayRef<MethodRow> qcc::allMethods() {
+  static const MethodRow rows[] = {
+      {"rtn", "Rounds every weight to nearest", true, false},
+      {"importance", "Scales that weigh each column's error by the mean square of its input", true, true},
+      {"hqq", "Zeros and scales that spare most weights at the cost of few; formats with zeros", true, false},
+      {"gptq", "Later columns make up for the errors of earlier ones, along the inputs' covariance", true, true},
+      {"signround", "Rounds up or down by the signs of gradients of the output's error", true, true},
+      {"awq", "Scales inputs so that channels of large activations are rounded finer; searched for", false, true},
+      {"smoothquant", "Moves the range of outlying input channels into the weights", false, true},
+  };
+  return rows;
+}
+
+llvm::Expected<Method> Method::parse(StringRef text) {
+  Method method;
+  for (StringRef name : llvm::split(text, '+')) {
+    const MethodRow *row = llvm::find_if(allMethods(), [&](const MethodRow &r) { return r.name == name; });
+    if (row == allMethods().end()) {
+      std::string names;
+      for (const MethodRow &known : allMethods())
+        names += (names.empty() ? "" : ", ") + known.name.str();
+      return llvm::createStringError("there is no method '" + name + "'; there are " + names +
+                                     ", and sums of them such as awq+gptq");
+    }
+    if (!method.rows.empty() && method.rows.back()->rounds)
+      return llvm::createStringError("'" + method.rows.back()->name + "' rounds: no step can follow it in '" + text +
+                                     "'");
+    method.rows.push_back(row);
+  }
+  if (!method.rows.back()->rounds)
+    method.rows.push_back(&allMethods().front());
+  return method;
+}
+
+bool Method::needsData() const {
+  return llvm::any_of(rows, [](const MethodRow *row) { return row->needsData; });
+}
+
+bool Method::isTrivial() const { return rows.size() == 1 && rows.front()->name == "rtn"; }

@@ -1,0 +1,80 @@
+#include "RunMethod.h"
+#include "CodeCache.h"
+#include "HostedProgram.h"
+#include "Signature.h"
+#include "qcc/Calibration/Methods.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/Process.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace qcc;
+
+namespace {
+/// A line on the terminal that says how far things are.
+class Progress {
+public:
+  Progress() : isShown(llvm::sys::Process::StandardErrIsDisplayed()) {}
+  ~Progress() {
+    if (isShown && wasShown)
+      llvm::errs() << "\n";
+  }
+  void operator()(size_t done, size_t all) {
+    if (!isShown)
+      return;
+    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    llvm::errs() << llvm::format("\rqcc: %zu of %zu groups of weights, %.0f s left   ", done, all,
+                                 seconds / double(done) * double(all - done));
+    wasShown = true;
+  }
+
+private:
+  bool isShown, wasShown = false;
+  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
+};
+} // namespace
+
+LogicalResult qcc::runMethod(Compilation &c) {
+  Location loc = UnknownLoc::get(&c.context);
+  auto method = Method::parse(c.options.method);
+  if (!method)
+    return emitError(loc) << llvm::toString(method.takeError());
+  if (method->isTrivial() || c.options.plansOnly)
+    return success();
+  Samples samples;
+  if (method->needsData()) {
+    if (c.options.calibration.empty())
+      return emitError(loc) << "the method " << c.options.method << " needs data: give --calib=FILE";
+    Manifest manifest;
+    std::string error;
+    if (failed(describeBorder(*c.module, manifest)))
+      return failure();
+    if (!Samples::read(c.options.calibration, manifest, samples, error))
+      return emitError(loc) << error;
+  }
+  // Layers of equal shapes are one piece of code.
+  CodeCache cache;
+  auto open = [&](OwningOpRef<ModuleOp> module) -> llvm::Expected<std::unique_ptr<Program>> {
+    CompileOptions options = c.options;
+    options.targets = {"native"};
+    options.files.clear(), options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
+    Compilation piece(c.context, options);
+    piece.codeCache = &cache;
+    piece.module = std::move(module);
+    if (failed(runStages(piece, "quantized", "artifact")))
+      return llvm::createStringError("a part of it does not compile");
+    return openProgram(piece);
+  };
+  Progress progress;
+  auto qualities =
+      applyMethod(*c.module, *method, &samples, open, [&](size_t done, size_t all) { progress(done, all); });
+  if (failed(qualities))
+    return failure();
+  for (const WeightQuality &quality : *qualities)
+    c.quality[quality.weight] = quality.signalToNoise;
+  if (size_t left = foldInputScales(*c.module).size())
+    emitRemark(loc) << left
+                    << " inputs of linear operations are scaled when the program runs: what makes them is no "
+                       "normalization of their own";
+  return success();
+}
