@@ -15,6 +15,8 @@ using namespace qcc;
 
 static constexpr double smoothingAlpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
 
+static bool roundsFormat(const Format &format) { return format.element->bits() < 32; }
+
 namespace {
 /// One group on its way through the steps of a method.
 class GroupQuantizer {
@@ -32,6 +34,8 @@ public:
   }
 
   LogicalResult apply(const MethodRow &step) {
+    if (!roundsFormat(format))
+      return leaveUnrounded(step);
     if (step.name == "awq")
       return scale(searchAwqScales(format, views(), covariance.data(), meanAbsolute, awqOptions()));
     if (step.name == "smoothquant")
@@ -59,6 +63,16 @@ public:
   std::vector<WeightQuality> qualities;
 
 private:
+  /// Smoothing is a change of the program that float32 weights can have too; what depends on rounding is not for them.
+  LogicalResult leaveUnrounded(const MethodRow &step) {
+    if (step.name == "smoothquant")
+      return scale(smoothing());
+    if (step.rounds && isScaled)
+      for (size_t i = 0; i < weights.size(); ++i)
+        setRows(weights[i], matrices[i]);
+    return success();
+  }
+
   MatrixView view(size_t i) const { return MatrixView(matrices[i], int64_t(matrices[i].size()) / columns, columns); }
   std::vector<MatrixView> views() const {
     std::vector<MatrixView> all;
@@ -143,6 +157,7 @@ private:
     for (float value : s)
       inverse.push_back(1 / value);
     divideInput(inverse);
+    isScaled = true;
     return success();
   }
 
@@ -175,16 +190,17 @@ private:
   std::vector<std::vector<float>> matrices;
   std::vector<double> covariance, meanAbsolute;
   std::vector<float> maxAbsolute;
+  bool isScaled = false;
 };
 } // namespace
 
-/// The group's operations by their formats; those whose weights are not to be rounded, or are already, are left out.
+/// The group's operations by their formats; those whose weights are encoded already are left out.
 static std::vector<std::pair<Format, LinearGroup>> byFormat(const LinearGroup &group) {
   std::vector<std::pair<Format, LinearGroup>> parts;
   for (qnt::LinearOp linear : group.linears) {
     auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
     Format format = llvm::cantFail(findFormat(weight.getFormat())); // chosen already
-    if (weight.getOrder() == "encoded" || format.element->bits() == 32)
+    if (weight.getOrder() == "encoded")
       continue;
     auto part = llvm::find_if(parts, [&](const auto &p) { return p.first.name == format.name; });
     if (part == parts.end())

@@ -51,16 +51,25 @@ EncodedMatrix qcc::encodedMatrix(qnt::WeightOp weight, const Format &format) {
   return matrix;
 }
 
+static void setBytes(qnt::WeightOp weight, ArrayRef<char> bytes) {
+  Builder b(weight.getContext());
+  weight.setDataAttr(DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()),
+                                                    weight.getName(),
+                                                    HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64)));
+}
+
+void qcc::setRows(qnt::WeightOp weight, ArrayRef<float> matrix) {
+  setBytes(weight, ArrayRef<char>(reinterpret_cast<const char *>(matrix.data()), matrix.size() * sizeof(float)));
+  weight.setOrder("rows");
+}
+
 void qcc::setEncoded(qnt::WeightOp weight, const Format &format, const EncodedMatrix &matrix) {
   std::vector<char> bytes;
   for (const std::vector<uint8_t> *part : {&matrix.codes, &matrix.scales, &matrix.zeros})
     bytes.insert(bytes.end(), part->begin(), part->end());
   const char *scale = reinterpret_cast<const char *>(&matrix.tensorScale);
   bytes.insert(bytes.end(), scale, scale + sizeof(float));
-  Builder b(weight.getContext());
-  weight.setDataAttr(
-      DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()), weight.getName(),
-                                     HeapAsmResourceBlob::allocateAndCopyWithAlign(ArrayRef<char>(bytes), 64)));
+  setBytes(weight, bytes);
   weight.setOrder("encoded");
   weight.setFormat(format.name);
 }

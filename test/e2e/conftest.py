@@ -23,7 +23,7 @@ def stories():
     return ROOT / "models" / "stories260K"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def program():
     """Runs one of qcc's programs: program(name, argument...) -> CompletedProcess with text output."""
     def run(name, *arguments, timeout=300):

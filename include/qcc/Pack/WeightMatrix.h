@@ -18,6 +18,9 @@ EncodedMatrix encodedMatrix(qnt::WeightOp weight, const Format &format);
 /// Makes the weight an encoded one of the format.
 void setEncoded(qnt::WeightOp weight, const Format &format, const EncodedMatrix &matrix);
 
+/// Makes the weight one of these float32 rows of outputs.
+void setRows(qnt::WeightOp weight, llvm::ArrayRef<float> matrix);
+
 /// 10 · log10 of the energy of a matrix over that of its rounding errors; 999 where there are none.
 double signalToNoise(const Format &format, llvm::ArrayRef<float> matrix, const EncodedMatrix &encoded);
 

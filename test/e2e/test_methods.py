@@ -1,0 +1,76 @@
+"""Methods that choose the numbers of weights, on the language model that ships with the source and on real models."""
+import json
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="module")
+def data(stories, shared, tmp_path_factory):
+    """Stories to calibrate on, and others to measure with."""
+    from qcc import samples
+    folder = tmp_path_factory.mktemp("data")
+    for name, windows in (("calibration", (0, 8)), ("evaluation", (200, 208))):
+        samples.write_tokens(shared / "text/tinystories-100k.txt", folder / f"{name}.npz", stories / "model.onnx", tokenizer=stories / "tokenizer.bin",
+                             ctx=128, windows=windows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def divergence(stories, shared, program, data, tmp_path_factory):
+    """KL divergence of a build from the float program, on stories that it was not calibrated with; measured once per build."""
+    folder, known = tmp_path_factory.mktemp("artifacts"), {}
+
+    def measure(*options):
+        if options not in known:
+            out = folder / f"{len(known)}.qcc"
+            built = program("qcc", stories / "model.onnx", "--act=f32", *options, f"--calib={data / 'calibration.npz'}", "-o", out)
+            assert built.returncode == 0, built.stderr
+            compared = program("qcc-eval", out, f"--against={stories / 'model.onnx'}", f"--data={shared / 'text/tinystories-100k.txt'}", "--json",
+                               f"--tokenizer={stories / 'tokenizer.bin'}", "--ctx=128", "--windows=8")
+            assert compared.returncode == 0, compared.stderr
+            known[options] = json.loads(compared.stdout)["kld"]
+        return known[options]
+
+    return measure
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq+gptq", "signround", "importance"])
+def test_a_method_is_better_than_rounding(divergence, method):
+    assert divergence("--fmt=int4-g32", f"--method={method}") < 0.97 * divergence("--fmt=int4-g32")
+
+
+@pytest.mark.parametrize("fmt", ["nf4", "mxfp4", "nvfp4", "int4-g16-asym"])
+def test_gptq_knows_no_format(divergence, fmt):
+    assert divergence(f"--fmt={fmt}", "--method=gptq") < 0.97 * divergence(f"--fmt={fmt}")
+
+
+def test_scaling_inputs_changes_nothing(stories, program, data, tmp_path):
+    """Without rounding, SmoothQuant's scales cancel: folded into normalizations and divided where they cannot be."""
+    built = program("qcc", stories / "model.onnx", "--fmt=float32", "--method=smoothquant", f"--calib={data / 'calibration.npz'}", "--fail-if=outputs.logits>1e-5", "-o", tmp_path / "x.qcc")
+    assert built.returncode == 0, built.stderr
+    assert "10 inputs of linear operations are scaled when the program runs" in built.stderr  # of o_proj and down_proj in five layers
+    plain = program("qcc", stories / "model.onnx", "--fmt=float32", "-o", tmp_path / "y.qcc")
+    assert plain.returncode == 0
+    assert (tmp_path / "x.qcc").read_bytes() != (tmp_path / "y.qcc").read_bytes()
+
+
+def test_the_same_data_give_the_same_bytes(stories, program, data, tmp_path):
+    for name in ("a", "b"):
+        built = program("qcc", stories / "model.onnx", "--fmt=int4-g32", "--method=awq+gptq", f"--calib={data / 'calibration.npz'}", "-o", tmp_path / f"{name}.qcc")
+        assert built.returncode == 0, built.stderr
+    assert (tmp_path / "a.qcc").read_bytes() == (tmp_path / "b.qcc").read_bytes()
+
+
+@pytest.mark.parametrize("model", ["exports/optimum-vit", "exports/dynamo-lstm"])
+def test_gptq_lowers_the_error_of_other_models(program, shared, tmp_path, model):
+    """The golden's own input is all the data there is: GPTQ fits it."""
+    golden = shared / model / "golden.npz"
+
+    def error(*options):
+        built = program("qcc", shared / model / "model.onnx", "--fmt=int4-g32", "--act=f32", f"--calib={golden}", *options, "-o", tmp_path / "x.qcc")
+        assert built.returncode == 0, built.stderr
+        manifest = json.loads(program("qcc-inspect", tmp_path / "x.qcc", "--json").stdout)
+        return np.mean(list(manifest["quality"]["outputs"].values()))
+
+    assert error("--method=gptq") < error()
