@@ -53,6 +53,8 @@ private:
 std::vector<int64_t> activationOrder(const double *covariance, int64_t columns);
 
 struct GptqOptions {
+  /// Scales that are chosen already, as by searchScalesByCovariance; they are kept, and `clip` says nothing then.
+  const BlockScales *scales = nullptr;
   /// Scales by this search instead of from the block's range; the error of each column is weighted with the
   /// covariance's diagonal where `weighClip` is set.
   std::optional<ScaleSearch> clip;

@@ -3,6 +3,7 @@
 #include <cblas.h>
 #include <cmath>
 
+// NOLINTNEXTLINE(readability-identifier-naming): LAPACK's name
 extern "C" void dpotrf_(const char *triangle, const int *size, double *matrix, const int *stride, int *info);
 
 namespace qcc::dense {

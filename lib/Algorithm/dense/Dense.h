@@ -5,7 +5,8 @@
 
 namespace qcc::dense {
 
-/// The threads that BLAS calls use while this object lives; one where several of our own threads call it.
+/// The threads that BLAS calls use while this object lives; one where several of our own threads call it. OpenBLAS has
+/// one such number for the whole process: algorithms are not to be called from several threads at once.
 class BlasThreads {
 public:
   explicit BlasThreads(unsigned count);

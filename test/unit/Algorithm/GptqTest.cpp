@@ -42,6 +42,17 @@ TEST_F(GptqGoldens, objectiveIsThePapers) {
   }
 }
 
+TEST_F(GptqGoldens, clippedObjectiveIsTheSame) {
+  HessianOptions ordered;
+  ordered.activationOrder = true;
+  auto factor = HessianFactor::create(covariance.data(), columns, ordered);
+  GptqOptions options;
+  options.clip = ScaleSearch();
+  options.clip->refinements = 0;
+  auto result = gptq(format("int4-g64"), view(), *factor, options);
+  EXPECT_NEAR(result->objective / numbers<double>("int4-g64:clipped").front(), 1, 1e-6);
+}
+
 /// All formats but those without anything to choose.
 std::vector<Format> roundingFormats() {
   std::vector<Format> formats;
@@ -152,6 +163,36 @@ TEST(Gptq, clippedScalesLowerTheErrorOfHeavyTails) {
   GptqOptions clip;
   clip.clip = ScaleSearch();
   EXPECT_LT(solve(format("int4-g128"), problem, {}, clip).objective, solve(format("int4-g128"), problem).objective);
+}
+
+TEST(Gptq, scalesMayBeGiven) {
+  Problem problem(20, 256, 500);
+  for (const char *name : {"int4-g64", "nvfp4", "int4-g32-asym"}) {
+    Format to = format(name);
+    BlockScales nearest = nearestScales(to, problem.view()), others = nearest;
+    others.blocks.pop_back();
+    GptqOptions options;
+    options.scales = &nearest;
+    GptqResult result = solve(to, problem, {}, options);
+    EXPECT_EQ(result.encoded.scales, to.encode(problem.weights, 20, 256).scales);
+    EXPECT_LT(result.objective, roundingError(to, problem.view(), problem.covariance));
+    options.scales = &others;
+    auto factor = HessianFactor::create(problem.covariance.data(), 256, {});
+    EXPECT_NE(gptq(to, problem.view(), *factor, options).reason().find("another matrix"), std::string::npos);
+  }
+}
+
+TEST(Gptq, blocksMaySpanRows) {
+  Problem problem(70, 96, 200);
+  Format tiles = format("fp8-b16x32");
+  for (bool ordered : {false, true}) {
+    HessianOptions options;
+    options.activationOrder = ordered;
+    GptqResult result = solve(tiles, problem, options);
+    double measured = outputError(problem.view(), decodeAll(tiles, result.encoded), problem.covariance.data());
+    EXPECT_NEAR(result.objective / measured, 1, 1e-9);
+    EXPECT_LT(result.objective, 0.8 * roundingError(tiles, problem.view(), problem.covariance));
+  }
 }
 
 TEST(Gptq, dampingRisesWhereTheFactorizationFails) {
