@@ -115,6 +115,8 @@ private:
 
 Result<BlockScales> qcc::searchScalesByCovariance(const Format &format, MatrixView weights, const double *covariance,
                                                   const ScaleSearch &search, unsigned threads) {
+  if (format.isPlain())
+    return Refusal{"format '" + format.name + "' has no scales to search for"};
   if (format.blockRows != 1)
     return Refusal{"a block of format '" + format.name +
                    "' spans several rows: its scale cannot be searched for row by row"};

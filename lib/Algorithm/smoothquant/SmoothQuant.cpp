@@ -1,3 +1,4 @@
+#include "qcc/Algorithm/SmoothQuant.h"
 #include "../awq/LinearGroup.h"
 #include "../dense/Dense.h"
 #include <algorithm>

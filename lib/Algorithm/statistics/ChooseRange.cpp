@@ -2,6 +2,7 @@
 #include "qcc/Algorithm/Histogram.h"
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace qcc;
 
@@ -19,6 +20,11 @@ public:
   }
 
   void round(ValueRange range) {
+    if (format.element->bits() > 16) { // every value is expressed
+      rounded = values;
+      std::iota(codes.begin(), codes.end(), 0);
+      return;
+    }
     BlockScale scale = format.chooseScale(range.lowest, range.highest, format.chooseTensorScale(range.amax()));
     format.element->encodeBlock(values, scale.value, scale.zero, codes.data());
     valuesOf(format, codes.data(), int64_t(codes.size()), scale, rounded.data());

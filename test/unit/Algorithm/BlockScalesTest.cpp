@@ -122,6 +122,8 @@ TEST(BlockScales, clipThroughTheCovarianceLowersTheBlocksError) {
   auto refused =
       searchScalesByCovariance(format("fp8-b128x128"), problem.view(), problem.covariance.data(), clipSearch());
   EXPECT_NE(refused.reason().find("spans several rows"), std::string::npos);
+  refused = searchScalesByCovariance(format("float32"), problem.view(), problem.covariance.data(), clipSearch());
+  EXPECT_NE(refused.reason().find("no scales"), std::string::npos);
 }
 
 TEST(BlockScales, zeroBlocksStayZero) {
