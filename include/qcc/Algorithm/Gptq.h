@@ -15,7 +15,7 @@ struct HessianOptions {
   /// Columns are processed in the order of descending diagonal ("act-order"). Blocks and their scales stay where they
   /// are and are chosen before the first column is rounded ("static").
   bool activationOrder = false;
-  /// Float32 products where true, float64 where false; unset: float64 up to 1024 columns. The factorization itself and
+  /// Float32 products where true, float64 where false; unset: float64 up to 2048 columns. The factorization itself and
   /// all sums of errors are float64 always.
   std::optional<bool> singlePrecision;
   unsigned threads = 1;

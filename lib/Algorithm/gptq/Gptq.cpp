@@ -224,7 +224,6 @@ public:
     const int64_t step = (share + height - 1) / height * height;
     const int64_t chunks = (weights.rows + step - 1) / step;
     objectives.resize(size_t(chunks));
-    dense::BlasThreads blas(1);
     parallelFor(chunks, options.threads, [&](int64_t i) {
       int64_t top = i * step, bottom = std::min(weights.rows, top + step);
       if (factor.narrow.empty())

@@ -52,8 +52,7 @@ bool HessianFactor::build(const double *covariance, double ratio, unsigned threa
       to[b] = from[order[size_t(n - 1 - b)]];
     to[a] = (isDead[size_t(column)] ? mean : to[a]) + added;
   });
-  dense::BlasThreads blas(threads);
-  return dense::factorize(n, wide.data());
+  return dense::factorize(n, wide.data(), threads);
 }
 
 void HessianFactor::normalize(bool single) {
@@ -102,7 +101,7 @@ Result<HessianFactor> HessianFactor::create(const double *covariance, int64_t co
                      " of its mean diagonal added: use more or other calibration data"};
     damping = damping > 0 ? 10 * damping : 0.01;
   }
-  constexpr int64_t widestExact = 1024;
+  constexpr int64_t widestExact = 2048;
   factor.normalize(options.singlePrecision.value_or(columns > widestExact));
   return factor;
 }

@@ -122,7 +122,6 @@ Result<BlockScales> qcc::searchScalesByCovariance(const Format &format, MatrixVi
   if (format.blockRows != 1)
     return Refusal{"a block of format '" + format.name +
                    "' spans several rows: its scale cannot be searched for row by row"};
-  dense::BlasThreads blas(1);
   BlockScales result;
   result.tensorScale = tensorScaleOf(format, weights);
   const int64_t perRow = format.columnBlocks(weights.columns), step = 256;
