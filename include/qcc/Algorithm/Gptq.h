@@ -51,6 +51,9 @@ private:
 /// Columns by descending diagonal, equal ones in their own order. For folding the permutation into the producer of the
 /// input: weights and covariance are then permuted, and processed in natural order.
 std::vector<int64_t> activationOrder(const double *covariance, int64_t columns);
+/// Column i of the result is column order[i]; of a covariance, row and column.
+std::vector<float> permuteColumns(MatrixView matrix, const std::vector<int64_t> &order);
+std::vector<double> permuteCovariance(const double *covariance, const std::vector<int64_t> &order);
 
 struct GptqOptions {
   /// Scales that are chosen already, as by searchScalesByCovariance; they are kept, and `clip` says nothing then.

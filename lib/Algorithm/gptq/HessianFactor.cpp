@@ -31,6 +31,24 @@ std::vector<int64_t> qcc::activationOrder(const double *covariance, int64_t colu
   return order;
 }
 
+std::vector<float> qcc::permuteColumns(MatrixView matrix, const std::vector<int64_t> &order) {
+  std::vector<float> result;
+  result.reserve(size_t(matrix.size()));
+  for (int64_t row = 0; row < matrix.rows; ++row)
+    for (int64_t column : order)
+      result.push_back(matrix.row(row)[column]);
+  return result;
+}
+
+std::vector<double> qcc::permuteCovariance(const double *covariance, const std::vector<int64_t> &order) {
+  std::vector<double> result;
+  result.reserve(order.size() * order.size());
+  for (int64_t row : order)
+    for (int64_t column : order)
+      result.push_back(covariance[row * int64_t(order.size()) + column]);
+  return result;
+}
+
 bool HessianFactor::build(const double *covariance, double ratio, unsigned threads) {
   const int64_t n = columns();
   double sum = 0;

@@ -131,12 +131,10 @@ TEST(Gptq, orderIsThatOfPermutedColumnsWhereTheRowHasOneScale) {
   GptqResult inPlace = solve(int8, problem, ordered);
   std::vector<int64_t> order = activationOrder(problem.covariance.data(), 80);
   Problem permuted = problem;
-  for (int64_t i = 0; i < 80; ++i) {
-    for (int64_t row = 0; row < 12; ++row)
-      permuted.weights[size_t(row * 80 + i)] = problem.weights[size_t(row * 80 + order[size_t(i)])];
-    for (int64_t j = 0; j < 80; ++j)
-      permuted.covariance[size_t(i * 80 + j)] = problem.covariance[size_t(order[size_t(i)] * 80 + order[size_t(j)])];
-  }
+  permuted.weights = permuteColumns(problem.view(), order);
+  permuted.covariance = permuteCovariance(problem.covariance.data(), order);
+  for (int64_t i = 1; i < 80; ++i)
+    EXPECT_GE(permuted.covariance[size_t((i - 1) * 81)], permuted.covariance[size_t(i * 81)]);
   std::vector<float> there = decodeAll(int8, inPlace.encoded), folded = decodeAll(int8, solve(int8, permuted).encoded);
   for (int64_t row = 0; row < 12; ++row)
     for (int64_t i = 0; i < 80; ++i)
