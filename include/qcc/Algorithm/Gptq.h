@@ -15,7 +15,7 @@ struct HessianOptions {
   /// Columns are processed in the order of descending diagonal ("act-order"). Blocks and their scales stay where they
   /// are and are chosen before the first column is rounded ("static").
   bool activationOrder = false;
-  /// Float32 products where true, float64 where false; unset: float64 up to 1024 columns. The factorization itself and
+  /// Float32 products where true, float64 where false; unset: float64 up to 2048 columns. The factorization itself and
   /// all sums of errors are float64 always.
   std::optional<bool> singlePrecision;
   unsigned threads = 1;
@@ -51,8 +51,13 @@ private:
 /// Columns by descending diagonal, equal ones in their own order. For folding the permutation into the producer of the
 /// input: weights and covariance are then permuted, and processed in natural order.
 std::vector<int64_t> activationOrder(const double *covariance, int64_t columns);
+/// Column i of the result is column order[i]; of a covariance, row and column.
+std::vector<float> permuteColumns(MatrixView matrix, const std::vector<int64_t> &order);
+std::vector<double> permuteCovariance(const double *covariance, const std::vector<int64_t> &order);
 
 struct GptqOptions {
+  /// Scales that are chosen already, as by searchScalesByCovariance; they are kept, and `clip` says nothing then.
+  const BlockScales *scales = nullptr;
   /// Scales by this search instead of from the block's range; the error of each column is weighted with the
   /// covariance's diagonal where `weighClip` is set.
   std::optional<ScaleSearch> clip;

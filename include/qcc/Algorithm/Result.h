@@ -29,7 +29,7 @@ public:
 private:
   T *checked() {
     assert(stored && "a refusal has no value");
-    return &*stored;
+    return stored ? &*stored : nullptr;
   }
   const T *checked() const { return const_cast<Result *>(this)->checked(); }
 

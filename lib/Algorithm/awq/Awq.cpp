@@ -1,3 +1,4 @@
+#include "qcc/Algorithm/Awq.h"
 #include "LinearGroup.h"
 #include <algorithm>
 #include <cmath>

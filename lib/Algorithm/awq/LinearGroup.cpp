@@ -54,8 +54,7 @@ double LinearGroup::error(const std::vector<float> &scales, const std::vector<fl
   std::vector<float> errors = rounded(scales), products(errors.size());
   for (size_t i = 0; i < errors.size(); ++i)
     errors[i] = values[i] - errors[i];
-  dense::BlasThreads blas(threads);
-  dense::product(count, width, width, errors.data(), covariance.data(), products.data());
+  dense::product(count, width, width, errors.data(), covariance.data(), products.data(), threads);
   double sum = 0;
   for (size_t i = 0; i < errors.size(); ++i)
     sum += double(errors[i]) * products[i];

@@ -1,7 +1,9 @@
 // Linears that read the same input, some of their rows.
 #pragma once
 
-#include "qcc/Algorithm/InputScales.h"
+#include "qcc/Algorithm/MatrixView.h"
+#include "qcc/Algorithm/Result.h"
+#include "qcc/Format/Format.h"
 
 namespace qcc {
 

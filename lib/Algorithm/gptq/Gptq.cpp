@@ -29,7 +29,7 @@ public:
         adjusted[size_t(a * rows + row)] = weights.row(top + row)[column(a)];
     errors = adjusted;
 
-    isStatic = factor.isOrdered || width >= n;
+    isStatic = factor.isOrdered || width >= n || options.scales;
     // Nested widths; a level that is the block's chooses its scale on the way.
     auto push = [&](int64_t level) {
       level = std::min(level, n);
@@ -92,7 +92,9 @@ private:
             importance.push_back(float(factor.diagonal[size_t(at)]));
         }
       BlockScale &scale = scales[size_t(block * rowBlocks + i)];
-      if (options.clip) {
+      if (options.scales) {
+        scale = options.scales->blocks[size_t((top / height + i) * format.columnBlocks(n) + block)];
+      } else if (options.clip) {
         scale = searchScale(format, values.data(), options.weighClip ? importance.data() : nullptr,
                             int64_t(values.size()), tensorScale, *options.clip);
       } else {
@@ -212,7 +214,7 @@ public:
     float amax = 0;
     for (int64_t i = 0; i < weights.size(); ++i)
       amax = std::max(amax, std::abs(weights.data[i]));
-    tensorScale = format.chooseTensorScale(amax);
+    tensorScale = options.scales ? options.scales->tensorScale : format.chooseTensorScale(amax);
     result.encoded = format.allocate(weights.rows, weights.columns, tensorScale);
 
     // Enough rows for matrix products to run at speed, few enough for the second cache to hold a step's columns. Not a
@@ -222,7 +224,6 @@ public:
     const int64_t step = (share + height - 1) / height * height;
     const int64_t chunks = (weights.rows + step - 1) / step;
     objectives.resize(size_t(chunks));
-    dense::BlasThreads blas(1);
     parallelFor(chunks, options.threads, [&](int64_t i) {
       int64_t top = i * step, bottom = std::min(weights.rows, top + step);
       if (factor.narrow.empty())
@@ -259,6 +260,9 @@ Result<GptqResult> qcc::gptq(const Format &format, MatrixView weights, const Hes
   if (factor.columns() != weights.columns)
     return Refusal{"weights of " + std::to_string(weights.columns) + " columns and a Hessian of " +
                    std::to_string(factor.columns())};
+  if (options.scales &&
+      int64_t(options.scales->blocks.size()) != format.rowBlocks(weights.rows) * format.columnBlocks(weights.columns))
+    return Refusal{"the scales given are those of another matrix"};
   if (!isFinite({weights.data, size_t(weights.size())}))
     return Refusal{"the weights hold infinities or NaNs"};
   if (format.element->bits() > 16)

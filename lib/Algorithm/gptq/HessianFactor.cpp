@@ -31,6 +31,24 @@ std::vector<int64_t> qcc::activationOrder(const double *covariance, int64_t colu
   return order;
 }
 
+std::vector<float> qcc::permuteColumns(MatrixView matrix, const std::vector<int64_t> &order) {
+  std::vector<float> result;
+  result.reserve(size_t(matrix.size()));
+  for (int64_t row = 0; row < matrix.rows; ++row)
+    for (int64_t column : order)
+      result.push_back(matrix.row(row)[column]);
+  return result;
+}
+
+std::vector<double> qcc::permuteCovariance(const double *covariance, const std::vector<int64_t> &order) {
+  std::vector<double> result;
+  result.reserve(order.size() * order.size());
+  for (int64_t row : order)
+    for (int64_t column : order)
+      result.push_back(covariance[row * int64_t(order.size()) + column]);
+  return result;
+}
+
 bool HessianFactor::build(const double *covariance, double ratio, unsigned threads) {
   const int64_t n = columns();
   double sum = 0;
@@ -52,8 +70,7 @@ bool HessianFactor::build(const double *covariance, double ratio, unsigned threa
       to[b] = from[order[size_t(n - 1 - b)]];
     to[a] = (isDead[size_t(column)] ? mean : to[a]) + added;
   });
-  dense::BlasThreads blas(threads);
-  return dense::factorize(n, wide.data());
+  return dense::factorize(n, wide.data(), threads);
 }
 
 void HessianFactor::normalize(bool single) {
@@ -102,7 +119,7 @@ Result<HessianFactor> HessianFactor::create(const double *covariance, int64_t co
                      " of its mean diagonal added: use more or other calibration data"};
     damping = damping > 0 ? 10 * damping : 0.01;
   }
-  constexpr int64_t widestExact = 1024;
+  constexpr int64_t widestExact = 2048;
   factor.normalize(options.singlePrecision.value_or(columns > widestExact));
   return factor;
 }

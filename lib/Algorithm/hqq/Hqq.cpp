@@ -18,7 +18,7 @@ public:
     if (start.value == 0)
       return start;
     BlockScale best = start, scale = start;
-    double zero = start.zero, least = round(scale), beta = options.beta;
+    double least = round(scale), beta = options.beta;
     for (int i = 0; i < options.iterations; ++i, beta *= options.kappa) {
       // W_e = shrink_lp(W - s (q - z), β), the proximal step.
       double sum = 0, cross = 0, square = 0;
@@ -29,7 +29,7 @@ public:
         cross += (code - scale.zero) * target;
         square += (code - scale.zero) * (code - scale.zero);
       }
-      zero = sum / double(values.size());
+      const double zero = sum / double(values.size());
       BlockScale next = scale;
       next.zero = uint8_t(std::clamp(std::nearbyint(zero), 0.0, double(format.element->largest())));
       if (next.zero == scale.zero && cross > 0 && square > 0) {

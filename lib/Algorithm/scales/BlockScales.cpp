@@ -73,18 +73,20 @@ public:
     std::vector<double> best(size_t(rows), -1);
     std::vector<uint32_t> codes(size_t(width), 0u);
     std::vector<BlockScale> tried(size_t(rows), BlockScale{});
+    std::vector<float> lowest(size_t(rows), 0), highest(size_t(rows), 0);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t i = 0; i < width; ++i) {
+        lowest[size_t(row)] = std::min(lowest[size_t(row)], weights.row(top + row)[left + i]);
+        highest[size_t(row)] = std::max(highest[size_t(row)], weights.row(top + row)[left + i]);
+      }
     for (int step = -1; step < search.steps; ++step) {
       double share = search.steps > 1 ? double(step) / (search.steps - 1) : 0;
       float factor = step < 0 ? 1 : float(search.highest + share * (search.lowest - search.highest));
       for (int64_t row = 0; row < rows; ++row) {
         const float *values = weights.row(top + row) + left;
-        float lowest = 0, highest = 0, *error = errors.data() + row * width;
-        for (int64_t i = 0; i < width; ++i) {
-          lowest = std::min(lowest, values[i]);
-          highest = std::max(highest, values[i]);
-        }
+        float *error = errors.data() + row * width;
         const BlockScale scale = tried[size_t(row)] =
-            format.chooseScale(lowest * factor, highest * factor, tensorScale);
+            format.chooseScale(lowest[size_t(row)] * factor, highest[size_t(row)] * factor, tensorScale);
         format.element->encodeBlock({values, size_t(width)}, scale.value, scale.zero, codes.data());
         valuesOf(format, codes.data(), width, scale, error);
         for (int64_t i = 0; i < width; ++i)
@@ -115,10 +117,11 @@ private:
 
 Result<BlockScales> qcc::searchScalesByCovariance(const Format &format, MatrixView weights, const double *covariance,
                                                   const ScaleSearch &search, unsigned threads) {
+  if (format.isPlain())
+    return Refusal{"format '" + format.name + "' has no scales to search for"};
   if (format.blockRows != 1)
     return Refusal{"a block of format '" + format.name +
                    "' spans several rows: its scale cannot be searched for row by row"};
-  dense::BlasThreads blas(1);
   BlockScales result;
   result.tensorScale = tensorScaleOf(format, weights);
   const int64_t perRow = format.columnBlocks(weights.columns), step = 256;

@@ -20,11 +20,7 @@ public:
     last = scale;
     format.element->encodeBlock({values, size_t(count)}, scale.value, scale.zero, codes.data());
     valuesOf(format, codes.data(), count, scale, rounded.data());
-    double error = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      float difference = values[i] - rounded[i];
-      error += double(difference * difference) * (importance ? importance[i] : 1);
-    }
+    const double error = importance ? sum([&](int64_t i) { return importance[i]; }) : sum([](int64_t) { return 1.0f; });
     if (bestError < 0 || error < bestError) {
       bestError = error;
       best = scale;
@@ -56,6 +52,25 @@ public:
   BlockScale best;
 
 private:
+  /// Σ weight(i) (w - q)², in several sums side by side so that they need not wait for each other.
+  template <typename Weight> double sum(const Weight &weight) const {
+    constexpr int64_t lanes = 8;
+    double sums[lanes] = {};
+    auto term = [&](int64_t i) {
+      const float difference = values[i] - rounded[size_t(i)];
+      return double(difference * difference) * weight(i);
+    };
+    int64_t at = 0;
+    for (; at + lanes <= count; at += lanes)
+      for (int64_t lane = 0; lane < lanes; ++lane)
+        sums[lane] += term(at + lane);
+    for (; at < count; ++at)
+      sums[at % lanes] += term(at);
+    for (int64_t lane = 1; lane < lanes; ++lane)
+      sums[0] += sums[lane];
+    return sums[0];
+  }
+
   const Format &format;
   const float *values, *importance;
   int64_t count;

@@ -157,7 +157,6 @@ Result<SignRoundingResult> qcc::signRounding(const Format &format, MatrixView we
   for (size_t i = 0; i < scales.blocks.size(); ++i)
     format.storeScale(result.encoded, int64_t(i), scales.blocks[i]);
   std::vector<double> found(size_t(chunks), 0), nearest(size_t(chunks), 0);
-  dense::BlasThreads blas(1);
   parallelFor(chunks, options.threads, [&](int64_t i) {
     Chunk chunk(format, weights, ladder, scales, i * step, std::min(weights.rows, (i + 1) * step));
     chunk.run(narrow.data(), options);

@@ -1,3 +1,4 @@
+#include "qcc/Algorithm/SmoothQuant.h"
 #include "../awq/LinearGroup.h"
 #include "../dense/Dense.h"
 #include <algorithm>
@@ -61,8 +62,7 @@ private:
     for (int64_t token = 0; token < samples.rows; ++token)
       for (int64_t i = 0; i < samples.columns; ++i)
         turned[size_t(i * samples.rows + token)] = inputs[size_t(token * samples.columns + i)];
-    dense::BlasThreads blas(threads);
-    dense::product(group.rows(), samples.rows, samples.columns, weights.data(), turned.data(), result.data());
+    dense::product(group.rows(), samples.rows, samples.columns, weights.data(), turned.data(), result.data(), threads);
     return result;
   }
 

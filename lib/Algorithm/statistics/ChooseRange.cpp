@@ -2,6 +2,7 @@
 #include "qcc/Algorithm/Histogram.h"
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 using namespace qcc;
 
@@ -19,6 +20,11 @@ public:
   }
 
   void round(ValueRange range) {
+    if (format.element->bits() > 16) { // every value is expressed
+      rounded = values;
+      std::iota(codes.begin(), codes.end(), 0);
+      return;
+    }
     BlockScale scale = format.chooseScale(range.lowest, range.highest, format.chooseTensorScale(range.amax()));
     format.element->encodeBlock(values, scale.value, scale.zero, codes.data());
     valuesOf(format, codes.data(), int64_t(codes.size()), scale, rounded.data());
@@ -82,7 +88,7 @@ ValueRange qcc::percentileRange(const Histogram &histogram, double fraction) {
   std::vector<Histogram::Bin> bins = histogram.filled();
   ValueRange seen = histogram.seen();
   // The value that `leftOut` values lie beyond, zeros standing between the negative and the positive ones.
-  auto end = [&](auto begin, auto stop, bool isLow) {
+  auto end = [&](const auto &begin, const auto &stop, bool isLow) {
     double passed = 0;
     for (auto bin = begin; bin != stop && (bin->value < 0) == isLow; ++bin) {
       if (passed + double(bin->count) > leftOut) {
@@ -111,7 +117,8 @@ ValueRange qcc::leastSquaresRange(const Histogram &histogram, const Format &form
   // Factors fall by 1 % from 1 to 1/150: beyond that, everything saturates.
   auto search = [&](bool low, bool high) {
     const ValueRange from = best;
-    for (double factor = 1; factor > 1.0 / 150; factor *= 0.99) {
+    double factor = 1;
+    for (int step = 0; step < 500; ++step, factor *= 0.99) {
       ValueRange range = {low ? float(seen.lowest * factor) : from.lowest,
                           high ? float(seen.highest * factor) : from.highest};
       double error = rounding.squaredError(range);

@@ -13,10 +13,7 @@ Covariance::Covariance(int64_t columns, unsigned threads)
 
 void Covariance::include(const float *rows, int64_t number) {
   piece.resize(sum.size());
-  {
-    dense::BlasThreads blas(threads);
-    dense::gram(number, width, rows, piece.data());
-  }
+  dense::gram(number, width, rows, piece.data(), threads);
   parallelFor(width, threads, [&](int64_t i) {
     for (int64_t j = i * width + i; j < (i + 1) * width; ++j)
       sum[size_t(j)] += piece[size_t(j)];

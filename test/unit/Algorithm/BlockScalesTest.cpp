@@ -1,6 +1,6 @@
 #include "qcc/Algorithm/BlockScales.h"
+#include "Goldens.h"
 #include "Problems.h"
-#include "gtest/gtest.h"
 
 using namespace qcc;
 
@@ -49,6 +49,22 @@ TEST(BlockScales, searchedScalesLowerTheWeighedError) {
     EXPECT_LE(after, before) << format.name;
     if (format.element->bits() == 4)
       EXPECT_LT(after, (format.scale->name() == "e8m0" ? 1 : 0.9) * before) << format.name;
+  }
+}
+
+using SearchGoldens = Goldens;
+
+TEST_F(SearchGoldens, searchFindsTheSameError) {
+  Problem problem(1, 1, 1);
+  problem.rows = rows, problem.columns = columns, problem.weights = weights, problem.covariance = covariance;
+  std::vector<double> importance = diagonal(problem);
+  ScaleSearch search;
+  search.refinements = 0;
+  for (const char *name : {"int4-g32", "int4-g64-asym", "nf4", "mxfp4", "fp8"}) {
+    Format to = format(name);
+    BlockScales scales = searchScales(to, view(), importance.data(), search);
+    double error = weighedError(problem, decodeAll(to, encodeWithScales(to, view(), scales)), importance);
+    EXPECT_NEAR(error / numbers<double>(std::string(name) + ":searched").front(), 1, 1e-5) << name;
   }
 }
 
@@ -106,6 +122,8 @@ TEST(BlockScales, clipThroughTheCovarianceLowersTheBlocksError) {
   auto refused =
       searchScalesByCovariance(format("fp8-b128x128"), problem.view(), problem.covariance.data(), clipSearch());
   EXPECT_NE(refused.reason().find("spans several rows"), std::string::npos);
+  refused = searchScalesByCovariance(format("float32"), problem.view(), problem.covariance.data(), clipSearch());
+  EXPECT_NE(refused.reason().find("no scales"), std::string::npos);
 }
 
 TEST(BlockScales, zeroBlocksStayZero) {

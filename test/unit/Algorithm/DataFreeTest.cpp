@@ -1,8 +1,8 @@
 // Algorithms that look at weights alone.
+#include "Goldens.h"
 #include "Problems.h"
 #include "qcc/Algorithm/Equalization.h"
 #include "qcc/Algorithm/Hqq.h"
-#include "gtest/gtest.h"
 
 using namespace qcc;
 
@@ -26,6 +26,20 @@ TEST(Hqq, lowersTheNormOfFormatsWithZeros) {
     std::vector<float> values = decodeAll(to, encodeWithScales(to, problem.view(), *scales));
     std::vector<float> nearest = decodeAll(to, to.encode(problem.weights, 32, 256));
     EXPECT_LE(normOf(problem, values, 0.7), normOf(problem, nearest, 0.7)) << name;
+  }
+}
+
+using HqqGoldens = Goldens;
+
+TEST_F(HqqGoldens, normIsTheSame) {
+  for (const char *name : {"int4-g32-asym", "int4-g128-asym"}) {
+    Format to = format(name);
+    auto scales = hqq(to, view(), {});
+    std::vector<float> values = decodeAll(to, encodeWithScales(to, view(), *scales));
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i)
+      sum += std::pow(std::abs(double(weights[i]) - values[i]), 0.7);
+    EXPECT_NEAR(sum / numbers<double>(std::string(name) + ":hqq").front(), 1, 1e-5) << name;
   }
 }
 

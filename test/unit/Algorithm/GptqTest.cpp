@@ -42,6 +42,17 @@ TEST_F(GptqGoldens, objectiveIsThePapers) {
   }
 }
 
+TEST_F(GptqGoldens, clippedObjectiveIsTheSame) {
+  HessianOptions ordered;
+  ordered.activationOrder = true;
+  auto factor = HessianFactor::create(covariance.data(), columns, ordered);
+  GptqOptions options;
+  options.clip = ScaleSearch();
+  options.clip->refinements = 0;
+  auto result = gptq(format("int4-g64"), view(), *factor, options);
+  EXPECT_NEAR(result->objective / numbers<double>("int4-g64:clipped").front(), 1, 1e-6);
+}
+
 /// All formats but those without anything to choose.
 std::vector<Format> roundingFormats() {
   std::vector<Format> formats;
@@ -101,11 +112,12 @@ TEST(Gptq, singlePrecisionComesClose) {
 }
 
 TEST(Gptq, threadsDoNotChangeTheResult) {
-  Problem problem(100, 96, 200);
+  Problem problem(100, 608, 700); // more columns than one piece of the factorization has
   GptqOptions two;
-  two.threads = 2;
+  HessianOptions both;
+  two.threads = both.threads = 2;
   for (const char *name : {"int4-g32-asym", "fp8-b128x128", "int8-tensor"}) {
-    GptqResult one = solve(format(name), problem), other = solve(format(name), problem, {}, two);
+    GptqResult one = solve(format(name), problem), other = solve(format(name), problem, both, two);
     EXPECT_EQ(one.encoded.codes, other.encoded.codes) << name;
     EXPECT_EQ(one.objective, other.objective) << name;
   }
@@ -119,12 +131,10 @@ TEST(Gptq, orderIsThatOfPermutedColumnsWhereTheRowHasOneScale) {
   GptqResult inPlace = solve(int8, problem, ordered);
   std::vector<int64_t> order = activationOrder(problem.covariance.data(), 80);
   Problem permuted = problem;
-  for (int64_t i = 0; i < 80; ++i) {
-    for (int64_t row = 0; row < 12; ++row)
-      permuted.weights[size_t(row * 80 + i)] = problem.weights[size_t(row * 80 + order[size_t(i)])];
-    for (int64_t j = 0; j < 80; ++j)
-      permuted.covariance[size_t(i * 80 + j)] = problem.covariance[size_t(order[size_t(i)] * 80 + order[size_t(j)])];
-  }
+  permuted.weights = permuteColumns(problem.view(), order);
+  permuted.covariance = permuteCovariance(problem.covariance.data(), order);
+  for (int64_t i = 1; i < 80; ++i)
+    EXPECT_GE(permuted.covariance[size_t((i - 1) * 81)], permuted.covariance[size_t(i * 81)]);
   std::vector<float> there = decodeAll(int8, inPlace.encoded), folded = decodeAll(int8, solve(int8, permuted).encoded);
   for (int64_t row = 0; row < 12; ++row)
     for (int64_t i = 0; i < 80; ++i)
@@ -152,6 +162,36 @@ TEST(Gptq, clippedScalesLowerTheErrorOfHeavyTails) {
   GptqOptions clip;
   clip.clip = ScaleSearch();
   EXPECT_LT(solve(format("int4-g128"), problem, {}, clip).objective, solve(format("int4-g128"), problem).objective);
+}
+
+TEST(Gptq, scalesMayBeGiven) {
+  Problem problem(20, 256, 500);
+  for (const char *name : {"int4-g64", "nvfp4", "int4-g32-asym"}) {
+    Format to = format(name);
+    BlockScales nearest = nearestScales(to, problem.view()), others = nearest;
+    others.blocks.pop_back();
+    GptqOptions options;
+    options.scales = &nearest;
+    GptqResult result = solve(to, problem, {}, options);
+    EXPECT_EQ(result.encoded.scales, to.encode(problem.weights, 20, 256).scales);
+    EXPECT_LT(result.objective, roundingError(to, problem.view(), problem.covariance));
+    options.scales = &others;
+    auto factor = HessianFactor::create(problem.covariance.data(), 256, {});
+    EXPECT_NE(gptq(to, problem.view(), *factor, options).reason().find("another matrix"), std::string::npos);
+  }
+}
+
+TEST(Gptq, blocksMaySpanRows) {
+  Problem problem(70, 96, 200);
+  Format tiles = format("fp8-b16x32");
+  for (bool ordered : {false, true}) {
+    HessianOptions options;
+    options.activationOrder = ordered;
+    GptqResult result = solve(tiles, problem, options);
+    double measured = outputError(problem.view(), decodeAll(tiles, result.encoded), problem.covariance.data());
+    EXPECT_NEAR(result.objective / measured, 1, 1e-9);
+    EXPECT_LT(result.objective, 0.8 * roundingError(tiles, problem.view(), problem.covariance));
+  }
 }
 
 TEST(Gptq, dampingRisesWhereTheFactorizationFails) {

@@ -92,6 +92,17 @@ TEST(Histogram, extremesDoNotHurt) {
   EXPECT_EQ(leastSquaresRange(empty, format("int8-tensor")).amax(), 0);
 }
 
+TEST(Histogram, nothingIsClippedWhereNothingIsRounded) {
+  std::vector<float> values = heavyTails(1000, 2);
+  Histogram histogram;
+  histogram.add(values.data(), 1000);
+  for (const char *name : {"float32", "float16"})
+    for (ValueRange range : {leastSquaresRange(histogram, format(name)), entropyRange(histogram, format(name))}) {
+      EXPECT_EQ(range.lowest, histogram.seen().lowest) << name;
+      EXPECT_EQ(range.highest, histogram.seen().highest) << name;
+    }
+}
+
 TEST(Percentile, isThatOfSortedValues) {
   std::vector<float> values = heavyTails(20000, 9), positive = heavyTails(20000, 10, true);
   for (std::vector<float> *each : {&values, &positive}) {

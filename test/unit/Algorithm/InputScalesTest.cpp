@@ -1,6 +1,7 @@
-#include "qcc/Algorithm/InputScales.h"
 #include "Goldens.h"
 #include "Problems.h"
+#include "qcc/Algorithm/Awq.h"
+#include "qcc/Algorithm/SmoothQuant.h"
 #include "qcc/Algorithm/Statistics.h"
 
 #include <algorithm>

@@ -97,6 +97,15 @@ TEST(Covariance, isTheMeanOfProducts) {
   EXPECT_LT(largestDifference(first.matrix(), problem.covariance, 70), 1e-6);
 }
 
+TEST(Covariance, threadsDoNotChangeTheResult) {
+  Problem problem(1, 600, 40);
+  Covariance one(600), two(600, 2);
+  for (Covariance *each : {&one, &two})
+    each->add({problem.activations, 40, 600});
+  EXPECT_EQ(one.matrix(), two.matrix());
+  EXPECT_LT(largestDifference(one.matrix(), problem.covariance, 600), 1e-6);
+}
+
 TEST(Covariance, reportsStrangeTokensAsNotANumber) {
   Covariance covariance(2);
   const float tokens[] = {1, 2, INFINITY, 1};

@@ -1,4 +1,5 @@
-"""Writes goldens.npz beside this file: GPTQ, AWQ and SmoothQuant as their papers state them, in float64. Run by hand:
+"""Writes goldens.npz beside this file: what the algorithms give when written plainly from
+their papers, in float64. Run by hand:
 
     .venv/bin/python test/unit/Algorithm/goldens/make.py
 """
@@ -125,6 +126,50 @@ def nearest_values(weights, block, choose, rounded):
     return result
 
 
+def searched(block_values, importance, choose, rounded):
+    """The grid with the least weighed error among 41 ranges."""
+    best = None
+    for factor in (1, *(4 / 3 + np.arange(40) / 39 * (0.5 - 4 / 3))):
+        grid = choose(F32(block_values) * F32(factor))
+        values = np.array([rounded(w, grid) for w in block_values], np.float64)
+        error = np.sum(importance * (block_values.astype(np.float64) - values) ** 2)
+        if best is None or error < best[0]:
+            best = error, grid
+    return best
+
+
+def search(weights, importance, block, choose, rounded):
+    block = block or weights.shape[1]
+    return sum(searched(row[left:left + block], importance[left:left + block], choose, rounded)[0]
+               for row in weights for left in range(0, len(row), block))
+
+
+def hqq(weights, block, choose):
+    """The half-quadratic solver with integer zeros, and the scale by least squares where the zero stays; Σ |e|^0.7."""
+    total = 0
+    for row in weights:
+        for left in range(0, len(row), block):
+            values = row[left:left + block].astype(np.float64)
+            scale, zero = choose(row[left:left + block])
+            beta, least = 10, np.inf
+            for _ in range(21):
+                codes = np.clip(np.rint(F32(values) / F32(scale)) + zero, 0, 15).astype(np.float64)
+                error = values - (codes - zero) * scale
+                least = min(least, np.sum(np.abs(error) ** 0.7))
+                size = np.maximum(np.abs(error), 1e-300)
+                target = values - np.sign(error) * np.maximum(size - size ** -0.3 / beta, 0)
+                moved = int(np.clip(np.rint(np.mean(codes - target / scale)), 0, 15))
+                if moved == zero:
+                    again = F32(np.float16(np.sum((codes - zero) * target) / np.sum((codes - zero) ** 2)))
+                    if again == scale:
+                        break
+                    scale = again
+                zero = moved
+                beta *= 1.01
+            total += least
+    return np.float64([total])
+
+
 def awq(weights, hessian, mean_absolute, spec, duo):
     """The least error over 20 exponents (arXiv 2306.00978, equation 5), and the exponent."""
     block = spec[0] or weights.shape[1]
@@ -161,6 +206,13 @@ def main():
     for name in ("int4-g32", "int4-g64-asym", "int4"):
         for duo in (False, True):
             out[f"{name}:awq{'-weights' if duo else ''}"] = awq(weights, hessian, mean_absolute, FORMATS[name], duo)
+    for name in ("int4-g32", "int4-g64-asym", "nf4", "mxfp4", "fp8"):
+        out[f"{name}:searched"] = np.float64([search(weights, np.diag(hessian), *FORMATS[name])])
+    for name in ("int4-g32-asym", "int4-g128-asym"):
+        out[f"{name}:hqq"] = hqq(weights, *FORMATS[name][:2])
+    block, choose, rounded = FORMATS["int4-g64"]
+    clipped = gptq(weights, hessian, block, lambda v: searched(v, 1, choose, rounded)[1], rounded, True)
+    out["int4-g64:clipped"] = np.float64([objective(weights, clipped, hessian)])
     most_input, most_weight = np.abs(wide).max(axis=0), np.abs(weights.astype(np.float64)).max(axis=0)
     out["smooth"] = F32(most_input ** 0.7 / most_weight ** 0.3)
     np.savez_compressed(Path(__file__).with_name("goldens.npz"), **out)
