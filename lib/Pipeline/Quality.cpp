@@ -31,7 +31,7 @@ LogicalResult qcc::measureDivergence(Compilation &c) {
   for (const Manifest::Value &output : (*actual)->manifest().outputs)
     outputs.push_back(output.name);
   Divergence divergence;
-  for (size_t i = 0; i < samples.size(); ++i) {
+  for (size_t i = 0; i < std::min(samples.size(), c.options.measuredSamples); ++i) {
     std::vector<NpzArray> inputs = samples[i];
     auto b = runProgram(**expected, inputs, outputs), a = runProgram(**actual, inputs, outputs);
     if (!a || !b)

