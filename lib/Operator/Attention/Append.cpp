@@ -30,6 +30,7 @@ void qcc::registerAppend(OperatorRegistry &registry) {
   Operator op;
   op.domain = "qcc", op.type = "Append";
   op.infer = inferAppend;
+  op.extends = [](const Node &node) { return SmallVector<Extended>{{0, 0, positionAxis, node.dims(1)[positionAxis]}}; };
   op.readsOnce = [](const Node &, unsigned i) { return i == 1; };
   op.lower = lowerAppend;
   registry.add(op);

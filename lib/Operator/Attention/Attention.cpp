@@ -215,6 +215,10 @@ void qcc::registerOnnxAttention(OperatorRegistry &registry) {
   Operator op;
   op.type = "Attention";
   op.infer = inferAttention;
+  op.extends = [](const Node &node) {
+    Dim added = node.dims(key)[node.rank(key) == 4 ? 2 : 1];
+    return SmallVector<Extended>{{pastKey, 1, positionAxis, added}, {pastValue, 2, positionAxis, added}};
+  };
   op.lower = lowerAttention;
   op.readsOnce = [](const Node &node, unsigned i) {
     return i == query && !node.hasOutput(3); // the scores read the queries again
