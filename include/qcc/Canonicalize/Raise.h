@@ -24,9 +24,10 @@ void raiseNormalization(mlir::ModuleOp module);
 void raiseRotary(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.
 void raiseAttention(mlir::ModuleOp module);
-/// Inputs that are only ever appended to, and whose extension is an output and the keys or values of attention, become
-/// states of the session: the argument and the result carry `qnt.state`, their concatenation becomes `qcc.Append`, and
-/// nothing of what is stored is copied.
+/// Inputs that are only ever appended to, and whose extension is an output, become states of the session: the argument
+/// and the result carry `qnt.state`, and nothing of what is stored is copied. Either an operator extends them
+/// (`Operator::extends`), or they are concatenated with new keys or values of attention, which becomes `qcc.Append`. A
+/// dimension that only states have is the one that their operator requires.
 mlir::LogicalResult recognizeStates(mlir::ModuleOp module);
 /// Products with constant matrices, as `qnt.linear`.
 void raiseLinear(mlir::ModuleOp module);
