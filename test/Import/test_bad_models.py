@@ -200,8 +200,18 @@ def test_values_that_are_made_twice(save):
     refused(save(model([node("Relu", ["x"]), node("Neg", ["x"])])), "already")
     refused(save(model([node("Relu", ["x"], ["x"])], outputs=["x"])), "already")
     refused(save(model([node("Relu", ["x"])], inputs=[value("x"), value("x")])), "twice")
-    weight = numpy_helper.from_array(np.zeros(4, np.float32), "w")
-    refused(save(model([node("Add", ["x", "w"])], weights=[weight, weight])), "twice")
+    weight = numpy_helper.from_array(np.zeros(4, np.float32), "x")
+    inner = helper.make_graph([node("Relu", ["x"], ["z"])], "g", [], [value("z")], [weight])
+    refused(save(model([node("If", ["c"], then_branch=inner, else_branch=inner)], inputs=[value("x"), value("c", [], TensorProto.BOOL)])), "name of another value")
+
+
+def test_an_initializer_that_is_defined_twice(save):
+    """As ONNX Runtime: a warning, and the last one counts for all uses."""
+    weights = [numpy_helper.from_array(np.full(shape, number, np.float32), "w") for shape, number in (((4,), 1), ((1, 4), 2))]
+    path = save(model([node("Add", ["x", "w"])], weights=weights))
+    run = subprocess.run([QCC, path, "--emit=imported", "-o", "-"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and "initializer 'w' is defined twice; the last definition counts" in run.stderr
+    assert run.stdout.count('onnx.weight "w"') == 1 and "tensor<1x4xf32>" in run.stdout
 
 
 def test_functions_that_call_themselves(save):
