@@ -200,9 +200,9 @@ def test_values_that_are_made_twice(save):
     refused(save(model([node("Relu", ["x"]), node("Neg", ["x"])])), "already")
     refused(save(model([node("Relu", ["x"], ["x"])], outputs=["x"])), "already")
     refused(save(model([node("Relu", ["x"])], inputs=[value("x"), value("x")])), "twice")
-    weight = numpy_helper.from_array(np.zeros(4, np.float32), "x")
-    inner = helper.make_graph([node("Relu", ["x"], ["z"])], "g", [], [value("z")], [weight])
-    refused(save(model([node("If", ["c"], then_branch=inner, else_branch=inner)], inputs=[value("x"), value("c", [], TensorProto.BOOL)])), "name of another value")
+    body = helper.make_graph([helper.make_node("Identity", ["go"], ["goes"])], "g", [value("i", [], INT64), value("go", [], TensorProto.BOOL)],
+                             [value("goes", [], TensorProto.BOOL)], [numpy_helper.from_array(np.array(True), "go")])
+    refused(save(model([node("Loop", ["m", ""], body=body)], inputs=[value("m", [], INT64)])), "name of another value")
 
 
 def test_an_initializer_that_is_defined_twice(save):
