@@ -10,6 +10,10 @@ class Kernel;
 class Lowering;
 class Index;
 
+/// On an Attention that was raised: the score of a key that its boolean mask does not let through; minus infinity when
+/// absent, as in ONNX.
+inline constexpr llvm::StringLiteral maskedScoreAttr = "masked_score";
+
 /// An operand that a result extends: what it holds, with `added` further positions along `axis`.
 struct Extended {
   unsigned past, present, axis;
