@@ -21,32 +21,6 @@ static SmallVector<Extended> extendedBy(onnx::NodeOp node) {
   return definition && definition->extends ? definition->extends(Node(node)) : SmallVector<Extended>();
 }
 
-/// A concatenation of the past and new positions, which attention alone reads, as the operator that keeps the past.
-static onnx::NodeOp appendFor(BlockArgument argument, onnx::NodeOp concat, Operation *terminator,
-                              const Dimensions &dims) {
-  if (concat->getNumOperands() != 2 || concat->getOperand(0) != argument || Node(concat).rank(0) != 4)
-    return {};
-  int64_t axis = Node(concat).intAttr("axis", 0);
-  if (axis != positionAxis && axis != int64_t(positionAxis) - 4)
-    return {};
-  if (!isa<AffineSymbolExpr>(Node(concat).dims(0)[positionAxis]) || dims.isRuntime(Node(concat).dims(1)[positionAxis]))
-    return {};
-  for (OpOperand &use : concat->getResult(0).getUses()) {
-    if (use.getOwner() == terminator)
-      continue;
-    auto attention = dyn_cast<onnx::NodeOp>(use.getOwner());
-    bool reads = attention && attention.getDomain().empty() && attention.getOpType() == "Attention" &&
-                 (use.getOperandNumber() == 1 || use.getOperandNumber() == 2);
-    if (!reads)
-      return {};
-  }
-  OpBuilder b(concat);
-  return onnx::NodeOp::create(b, concat->getLoc(), TypeRange{concat->getResult(0).getType()}, b.getStringAttr("Append"),
-                              b.getStringAttr("qcc"), b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
-                              concat.getResolved().value_or(DictionaryAttr()), DenseI64ArrayAttr(),
-                              ValueRange{argument, concat->getOperand(1)}, 0);
-}
-
 /// The result of `main` that the value is, where it is one of them exactly once.
 static std::optional<unsigned> resultOf(Value value, Operation *terminator) {
   std::optional<unsigned> result;
@@ -59,10 +33,142 @@ static std::optional<unsigned> resultOf(Value value, Operation *terminator) {
   return result;
 }
 
+static bool isReadByAttention(OpOperand &use) {
+  auto attention = dyn_cast<onnx::NodeOp>(use.getOwner());
+  return attention && attention.getDomain().empty() && attention.getOpType() == "Attention" &&
+         (use.getOperandNumber() == 1 || use.getOperandNumber() == 2);
+}
+
+/// The type of one half of a pair, with the pair's axis.
+static Type makeHalf(const Dimensions &dims, Type type) {
+  SmallVector<Dim> all = dimsOf(type);
+  all.insert(all.begin(), dims.constant(1));
+  return dims.tensor(all, cast<RankedTensorType>(type).getElementType());
+}
+
+static onnx::NodeOp makeAppend(onnx::NodeOp like, TypeRange results, ValueRange operands) {
+  OpBuilder b(like);
+  return onnx::NodeOp::create(b, like->getLoc(), results, b.getStringAttr("Append"), b.getStringAttr("qcc"),
+                              b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
+                              like.getResolved().value_or(DictionaryAttr()), DenseI64ArrayAttr(), operands, 0);
+}
+
+/// Whether the node concatenates something and new positions that may be appended to a state.
+static bool concatenatesPositions(onnx::NodeOp concat, const Dimensions &dims) {
+  if (concat->getNumOperands() != 2 || Node(concat).rank(0) != 4)
+    return false;
+  int64_t axis = Node(concat).intAttr("axis", 0);
+  return (axis == positionAxis || axis == int64_t(positionAxis) - 4) &&
+         isa<AffineSymbolExpr>(Node(concat).dims(0)[positionAxis]) &&
+         !dims.isRuntime(Node(concat).dims(1)[positionAxis]);
+}
+
+/// A concatenation of the past and new positions, which attention alone reads, as the operator that keeps the past.
+static onnx::NodeOp appendFor(BlockArgument argument, onnx::NodeOp concat, Operation *terminator,
+                              const Dimensions &dims) {
+  if (!concatenatesPositions(concat, dims) || concat->getOperand(0) != argument)
+    return {};
+  for (OpOperand &use : concat->getResult(0).getUses())
+    if (use.getOwner() != terminator && !isReadByAttention(use))
+      return {};
+  return makeAppend(concat, {concat->getResult(0).getType()}, {argument, concat->getOperand(1)});
+}
+
+/// Which half of a pair (2, batch, heads, positions, size) the value is, as a tensor without the pair's axis.
+static std::optional<unsigned> halfOf(BlockArgument pair, Value value) {
+  auto node = value.getDefiningOp<onnx::NodeOp>();
+  if (!node || dimsOf(value.getType()) != ArrayRef<Dim>(dimsOf(pair.getType())).drop_front())
+    return std::nullopt;
+  auto number = [](std::optional<int64_t> i) {
+    return i && (*i == 0 || *i == 1) ? std::optional(unsigned(*i)) : std::nullopt;
+  };
+  if (madeBy(value, "Gather") && node->getOperand(0) == pair && Node(node).intAttr("axis", 0) == 0) {
+    auto index = Node(node).constant(1);
+    auto numbers = index ? index->integers() : std::nullopt;
+    return numbers && numbers->size() == 1 ? number(numbers->front()) : std::nullopt;
+  }
+  if (!madeBy(value, "Reshape") && !madeBy(value, "Squeeze"))
+    return std::nullopt;
+  auto view = node->getOperand(0).getDefiningOp<onnx::NodeOp>();
+  if (!view || view.getDomain() != "qcc" || view.getOpType() != "View" || view->getOperand(0) != pair)
+    return std::nullopt;
+  SmallVector<Dim> from = *Node(view).resolved("from"), offset = *Node(view).resolved("offset"),
+                   step = *Node(view).resolved("step");
+  for (auto [i, axis] : llvm::enumerate(from))
+    if (constantOf(axis) != int64_t(i) || (i > 0 && (constantOf(offset[i]) != 0 || constantOf(step[i]) != 1)))
+      return std::nullopt;
+  return number(constantOf(offset[0]));
+}
+
+/// Keys and values that are kept as one tensor (2, batch, heads, positions, size): taken apart, each concatenated with
+/// new positions and read by attention alone, and stacked again into what is returned.
+static onnx::NodeOp appendPair(BlockArgument pair, Operation *terminator, const Dimensions &dims) {
+  auto type = dyn_cast<RankedTensorType>(pair.getType());
+  if (!type || type.getRank() != 5 || constantOf(dimsOf(type)[0]) != 2)
+    return {};
+  onnx::NodeOp concats[2], stack;
+  for (Operation *reader : pair.getUsers()) {
+    auto only = [](Operation *op) {
+      return op && op->getNumResults() == 1 && op->getResult(0).hasOneUse() ? *op->getResult(0).getUsers().begin()
+                                                                            : nullptr;
+    };
+    bool inTwoSteps = reader->getNumResults() == 1 && dimsOf(reader->getResult(0).getType()).size() == 5;
+    Operation *part = inTwoSteps ? only(reader) : reader;
+    auto concat = dyn_cast_if_present<onnx::NodeOp>(only(part));
+    auto half = concat ? halfOf(pair, part->getResult(0)) : std::nullopt;
+    if (!half || !madeBy(concat->getResult(0), "Concat") || !concatenatesPositions(concat, dims) ||
+        concat->getOperand(0) != part->getResult(0) || concats[*half] || concat->getBlock() != pair.getOwner())
+      return {};
+    concats[*half] = concat;
+  }
+  if (!concats[0] || !concats[1])
+    return {};
+  onnx::NodeOp last = concats[concats[0]->isBeforeInBlock(concats[1])];
+  SmallVector<Operation *> stacked;
+  for (unsigned half : {0u, 1u})
+    for (OpOperand &use : concats[half]->getResult(0).getUses()) {
+      Operation *user = use.getOwner();
+      if (isReadByAttention(use) && user->getBlock() == last->getBlock() && last->isBeforeInBlock(user))
+        continue;
+      Value grown = user->getNumResults() == 1 ? user->getResult(0) : Value();
+      if (!(madeBy(grown, "Unsqueeze") || madeBy(grown, "Reshape")) || !grown.hasOneUse())
+        return {};
+      auto joint = dyn_cast<onnx::NodeOp>(*grown.getUsers().begin());
+      if (!joint || !madeBy(joint->getResult(0), "Concat") || joint->getNumOperands() != 2 ||
+          joint->getOperand(half) != grown || Node(joint).intAttr("axis", 0) != 0 || (stack && joint != stack) ||
+          Node(joint).dims(half) != dimsOf(makeHalf(dims, concats[half]->getResult(0).getType())))
+        return {};
+      stack = joint;
+      stacked.push_back(user);
+    }
+  if (stacked.size() != 2 || !stack->getResult(0).hasOneUse() || !resultOf(stack->getResult(0), terminator))
+    return {};
+  Value keys = concats[0]->getResult(0), values = concats[1]->getResult(0);
+  onnx::NodeOp append = makeAppend(last, {stack->getResult(0).getType(), keys.getType(), values.getType()},
+                                   {pair, concats[0]->getOperand(1), concats[1]->getOperand(1)});
+  stack->getResult(0).replaceAllUsesWith(append->getResult(0));
+  stack.erase();
+  for (Operation *user : stacked)
+    user->erase();
+  keys.replaceAllUsesWith(append->getResult(1));
+  values.replaceAllUsesWith(append->getResult(2));
+  for (onnx::NodeOp concat : concats) {
+    Operation *part = concat->getOperand(0).getDefiningOp();
+    concat.erase();
+    Operation *view = part->getOperand(0).getDefiningOp();
+    part->erase();
+    if (view)
+      view->erase();
+  }
+  return append;
+}
+
 /// The state that an argument is: extended by one node, which is all that reads it, and the whole returned once. What
 /// an operator other than a concatenation extends is read by that operator alone.
 static std::optional<State> match(BlockArgument argument, Operation *terminator, const Dimensions &dims) {
   auto type = dyn_cast<RankedTensorType>(argument.getType());
+  if (onnx::NodeOp append = appendPair(argument, terminator, dims))
+    return State{argument, append, extendedBy(append).front(), *resultOf(append->getResult(0), terminator)};
   if (!type || !argument.hasOneUse())
     return std::nullopt;
   OpOperand &use = *argument.use_begin();
