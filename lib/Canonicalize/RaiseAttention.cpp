@@ -210,6 +210,11 @@ Value Match::raise() {
   SmallVector<Dim> q = dimsOf(query.getType()), k = dimsOf(key.getType()), v = dimsOf(value.getType());
   SmallVector<Dim> s = dimsOf(soft.input(0).getType());
   SmallVector<Dim> scores = {q[0], q[1], q[2], k[2]};
+  // A mask of a length of its own: the product with the values allows no other one than the keys'.
+  if (s.back() != k[2] && !(constantOf(s.back()) && constantOf(k[2]))) {
+    checks.append({s.back(), k[2]});
+    s.back() = k[2];
+  }
   if (q[0] != k[0] || k[0] != v[0] || k[1] != v[1] || k[2] != v[2] || q[3] != k[3] ||
       (s != scores && !isMergeOf(s, scores)))
     return {};

@@ -79,14 +79,6 @@ static std::optional<unsigned> halfOf(BlockArgument pair, Value value) {
   auto node = value.getDefiningOp<onnx::NodeOp>();
   if (!node || dimsOf(value.getType()) != ArrayRef<Dim>(dimsOf(pair.getType())).drop_front())
     return std::nullopt;
-  auto number = [](std::optional<int64_t> i) {
-    return i && (*i == 0 || *i == 1) ? std::optional(unsigned(*i)) : std::nullopt;
-  };
-  if (madeBy(value, "Gather") && node->getOperand(0) == pair && Node(node).intAttr("axis", 0) == 0) {
-    auto index = Node(node).constant(1);
-    auto numbers = index ? index->integers() : std::nullopt;
-    return numbers && numbers->size() == 1 ? number(numbers->front()) : std::nullopt;
-  }
   if (!madeBy(value, "Reshape") && !madeBy(value, "Squeeze"))
     return std::nullopt;
   auto view = node->getOperand(0).getDefiningOp<onnx::NodeOp>();
@@ -97,7 +89,8 @@ static std::optional<unsigned> halfOf(BlockArgument pair, Value value) {
   for (auto [i, axis] : llvm::enumerate(from))
     if (constantOf(axis) != int64_t(i) || (i > 0 && (constantOf(offset[i]) != 0 || constantOf(step[i]) != 1)))
       return std::nullopt;
-  return number(constantOf(offset[0]));
+  auto half = constantOf(offset[0]);
+  return half && (*half == 0 || *half == 1) ? std::optional(unsigned(*half)) : std::nullopt;
 }
 
 /// Keys and values that are kept as one tensor (2, batch, heads, positions, size): taken apart, each concatenated with
@@ -112,8 +105,7 @@ static onnx::NodeOp appendPair(BlockArgument pair, Operation *terminator, const 
       return op && op->getNumResults() == 1 && op->getResult(0).hasOneUse() ? *op->getResult(0).getUsers().begin()
                                                                             : nullptr;
     };
-    bool inTwoSteps = reader->getNumResults() == 1 && dimsOf(reader->getResult(0).getType()).size() == 5;
-    Operation *part = inTwoSteps ? only(reader) : reader;
+    Operation *part = only(reader);
     auto concat = dyn_cast_if_present<onnx::NodeOp>(only(part));
     auto half = concat ? halfOf(pair, part->getResult(0)) : std::nullopt;
     if (!half || !madeBy(concat->getResult(0), "Concat") || !concatenatesPositions(concat, dims) ||
@@ -153,12 +145,9 @@ static onnx::NodeOp appendPair(BlockArgument pair, Operation *terminator, const 
   keys.replaceAllUsesWith(append->getResult(1));
   values.replaceAllUsesWith(append->getResult(2));
   for (onnx::NodeOp concat : concats) {
-    Operation *part = concat->getOperand(0).getDefiningOp();
-    concat.erase();
-    Operation *view = part->getOperand(0).getDefiningOp();
-    part->erase();
-    if (view)
-      view->erase();
+    Operation *part = concat->getOperand(0).getDefiningOp(), *view = part->getOperand(0).getDefiningOp();
+    for (Operation *unused : {concat.getOperation(), part, view})
+      unused->erase();
   }
   return append;
 }

@@ -120,3 +120,40 @@ module attributes {onnx.symbols = [{kind = "input", name = "past"}, {kind = "inp
     return %y, %keys, %values, %e : tensor<1x2x?x16xf32, #new>, tensor<1x2x?x16xf32, #all>, tensor<1x2x?x16xf32, #all>, tensor<1x2x?x16xf32, #past>
   }
 }
+
+// -----
+
+// Keys and values in one tensor, which the model takes apart and stacks again: one state, whose halves attention reads
+// where they are.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: %[[PAST:[a-z0-9]*]]: tensor<2x1x2x?x16xf32, #{{.*}}> {onnx.name = "past", qnt.axis = 3 : i64, {{[^}]*}}qnt.state = 0 : i64}
+// CHECK-NOT: Concat
+// CHECK: %[[ALL:.*]]:3 = onnx.node "Append" in "qcc" version 1(%[[PAST]], %[[K:.*]], %[[V:.*]]) {}
+// CHECK: %[[Y:.*]] = onnx.node "Attention" version 23(%{{.*}}, %[[ALL]]#1, %[[ALL]]#2)
+// CHECK: return %[[Y]], %[[ALL]]#0
+#past = affine_map<()[s0] -> (2, 1, 2, s0, 16)>
+#part = affine_map<()[s0] -> (1, 1, 2, s0, 16)>
+#half = affine_map<()[s0] -> (1, 2, s0, 16)>
+#new = affine_map<()[s0, s1] -> (1, 2, s1, 16)>
+#all = affine_map<()[s0, s1] -> (1, 2, s0 + s1, 16)>
+#grown = affine_map<()[s0, s1] -> (1, 1, 2, s0 + s1, 16)>
+#pair = affine_map<()[s0, s1] -> (2, 1, 2, s0 + s1, 16)>
+module attributes {onnx.symbols = [{kind = "input", name = "past"}, {kind = "input", name = "new"}]} {
+  func.func @main(%past: tensor<2x1x2x?x16xf32, #past> {onnx.name = "past"}, %q: tensor<1x2x?x16xf32, #new> {onnx.name = "q"}, %nk: tensor<1x2x?x16xf32, #new> {onnx.name = "nk"},
+                  %nv: tensor<1x2x?x16xf32, #new> {onnx.name = "nv"}) -> (tensor<1x2x?x16xf32, #new> {onnx.name = "y"}, tensor<2x1x2x?x16xf32, #pair> {onnx.name = "present"}) {
+    %none = onnx.absent
+    %k5 = onnx.node "View" in "qcc" version 1(%past) {} resolved {from = affine_map<() -> (0, 1, 2, 3, 4)>, offset = affine_map<() -> (0, 0, 0, 0, 0)>, step = affine_map<() -> (0, 1, 1, 1, 1)>}
+        : (tensor<2x1x2x?x16xf32, #past>) -> tensor<1x1x2x?x16xf32, #part>
+    %k = onnx.node "Squeeze" version 11(%k5) {axes = array<i64: 0>} : (tensor<1x1x2x?x16xf32, #part>) -> tensor<1x2x?x16xf32, #half>
+    %v5 = onnx.node "View" in "qcc" version 1(%past) {} resolved {from = affine_map<() -> (0, 1, 2, 3, 4)>, offset = affine_map<() -> (1, 0, 0, 0, 0)>, step = affine_map<() -> (0, 1, 1, 1, 1)>}
+        : (tensor<2x1x2x?x16xf32, #past>) -> tensor<1x1x2x?x16xf32, #part>
+    %v = onnx.node "Reshape" version 14(%v5, %none) {} : (tensor<1x1x2x?x16xf32, #part>, none) -> tensor<1x2x?x16xf32, #half>
+    %keys = onnx.node "Concat" version 13(%k, %nk) {axis = 2 : i64} : (tensor<1x2x?x16xf32, #half>, tensor<1x2x?x16xf32, #new>) -> tensor<1x2x?x16xf32, #all>
+    %k1 = onnx.node "Unsqueeze" version 11(%keys) {axes = array<i64: 0>} : (tensor<1x2x?x16xf32, #all>) -> tensor<1x1x2x?x16xf32, #grown>
+    %values = onnx.node "Concat" version 13(%v, %nv) {axis = -2 : i64} : (tensor<1x2x?x16xf32, #half>, tensor<1x2x?x16xf32, #new>) -> tensor<1x2x?x16xf32, #all>
+    %v1 = onnx.node "Unsqueeze" version 11(%values) {axes = array<i64: 0>} : (tensor<1x2x?x16xf32, #all>) -> tensor<1x1x2x?x16xf32, #grown>
+    %present = onnx.node "Concat" version 13(%k1, %v1) {axis = 0 : i64} : (tensor<1x1x2x?x16xf32, #grown>, tensor<1x1x2x?x16xf32, #grown>) -> tensor<2x1x2x?x16xf32, #pair>
+    %y = onnx.node "Attention" version 23(%q, %keys, %values) {} : (tensor<1x2x?x16xf32, #new>, tensor<1x2x?x16xf32, #all>, tensor<1x2x?x16xf32, #all>) -> tensor<1x2x?x16xf32, #new>
+    return %y, %present : tensor<1x2x?x16xf32, #new>, tensor<2x1x2x?x16xf32, #pair>
+  }
+}

@@ -49,6 +49,22 @@ def plain(attributes=""):
         }}""")
 
 
+def spelled_out():
+    """As GPT-2 has it: the past taken apart, keys transposed around their concatenation, and all of it stacked again."""
+    fresh = lambda name: f"{name}r = Reshape({name}, split)"
+    return parse(f"""
+        g (float[B,S,{HEADS * SIZE}] q, float[B,S,{HEADS * SIZE}] k, float[B,S,{HEADS * SIZE}] v, bool[1,1,S,T] keep, float[2,B,{HEADS},P,{SIZE}] past)
+        => (float[B,{HEADS},S,{SIZE}] y, float[2,B,{HEADS},T,{SIZE}] present) {{
+          split = Constant<value_ints = [0, 0, {HEADS}, {SIZE}]>() first = Constant<value = int64 {{0}}>() second = Constant<value = int64 {{1}}>()
+          front = Constant<value_ints = [0]>() fill = Constant<value = float {{-10000.0}}>() root = Constant<value = float {{4.0}}>()
+          {fresh("q")} {fresh("k")} {fresh("v")} qh = Transpose<perm = [0, 2, 1, 3]>(qr) kh = Transpose<perm = [0, 2, 3, 1]>(kr) vh = Transpose<perm = [0, 2, 1, 3]>(vr)
+          pk = Gather<axis = 0>(past, first) pv = Gather<axis = 0>(past, second) pkt = Transpose<perm = [0, 1, 3, 2]>(pk)
+          keys = Concat<axis = -1>(pkt, kh) values = Concat<axis = -2>(pv, vh) back = Transpose<perm = [0, 1, 3, 2]>(keys)
+          back1 = Unsqueeze(back, front) values1 = Unsqueeze(values, front) present = Concat<axis = 0>(back1, values1)
+          product = MatMul(qh, keys) scaled = Div(product, root) scores = Where(keep, scaled, fill) weights = Softmax<axis = -1>(scores) y = MatMul(weights, values)
+        }}""")
+
+
 MODELS = {
     "grouped": grouped(),
     "grouped, window": grouped(", local_window_size = 5"),
@@ -59,6 +75,7 @@ MODELS = {
     "grouped, smooth": grouped(", smooth_softmax = 1"),
     "multi-head": multi_head(),
     "paired": paired(),
+    "paired, spelled out": spelled_out(),
     "plain": plain(),
     "plain, softcap": plain(", softcap = 2.0"),
 }
@@ -85,6 +102,8 @@ def feed_for(model, batch, before, new, ends=None):
     if "ends" in feed:
         feed["ends"] = np.full(batch, before + new - 1, np.int32) if ends is None else np.asarray(ends, np.int32)
         feed["total"] = np.array(before + new, np.int32)
+    if "keep" in feed:
+        feed["keep"] = np.tri(new, before + new, before, dtype=bool)[None, None]
     if "mask" in feed:
         feed["mask"] = np.ones(feed["mask"].shape, np.int32)
     return feed
