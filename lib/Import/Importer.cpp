@@ -79,6 +79,12 @@ Location Importer::nodeLoc(const NodeProto &node, StringRef prefix) {
   return NameLoc::get(b.getStringAttr(name), fileLoc);
 }
 
+/// Whether the text of a dimension names nothing: "", "?", "-1".
+static bool isUnknown(StringRef text) {
+  text = text.trim();
+  return text.starts_with("-") || llvm::none_of(text, [](char c) { return llvm::isAlnum(c) || c == '_' || c < 0; });
+}
+
 Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location loc) {
   if (!type.has_tensor_type()) {
     emitError(loc) << "value '" << name
@@ -99,7 +105,7 @@ Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location
     if (dim.has_dim_value() && dim.dim_value() >= 0)
       shape.push_back(dims.constant(dim.dim_value()));
     else
-      shape.push_back(dim.dim_param().empty() ? dims.input("") : dims.parse(dim.dim_param()));
+      shape.push_back(isUnknown(dim.dim_param()) ? dims.input("") : dims.parse(dim.dim_param()));
   }
   return dims.tensor(shape, element);
 }

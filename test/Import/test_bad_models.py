@@ -205,6 +205,20 @@ def test_values_that_are_made_twice(save):
     refused(save(model([node("Loop", ["m", ""], body=body)], inputs=[value("m", [], INT64)])), "name of another value")
 
 
+def test_a_tensor_that_says_that_its_data_is_in_the_file(save):
+    """The default, spelled out behind data that is large enough to be left where it is."""
+    weight = numpy_helper.from_array(np.ones((1024, 4), np.float32), "w")
+    weight.data_location = TensorProto.DEFAULT
+    run = qcc(save(model([node("Add", ["x", "w"])], weights=[weight])))
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("name", ["?", "-1", ""])
+def test_dimensions_without_a_name_are_each_of_their_own(name, save):
+    run = subprocess.run([QCC, save(model([node("Relu", ["x"])], inputs=[value("x", [name, name])])), "--emit=imported", "-o", "-"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stdout.count('kind = "input"') == 2, run.stdout + run.stderr
+
+
 def test_an_initializer_that_is_defined_twice(save):
     """As ONNX Runtime: a warning, and the last one counts for all uses."""
     weights = [numpy_helper.from_array(np.full(shape, number, np.float32), "w") for shape, number in (((4,), 1), ((1, 4), 2))]
