@@ -46,21 +46,63 @@ static Type makeHalf(const Dimensions &dims, Type type) {
   return dims.tensor(all, cast<RankedTensorType>(type).getElementType());
 }
 
-static onnx::NodeOp makeAppend(onnx::NodeOp like, TypeRange results, ValueRange operands) {
+static onnx::NodeOp makeAppend(onnx::NodeOp like, TypeRange results, ValueRange operands,
+                               ArrayRef<NamedAttribute> attrs = {}) {
   OpBuilder b(like);
   return onnx::NodeOp::create(b, like->getLoc(), results, b.getStringAttr("Append"), b.getStringAttr("qcc"),
-                              b.getI64IntegerAttr(1), b.getDictionaryAttr({}),
+                              b.getI64IntegerAttr(1), b.getDictionaryAttr(attrs),
                               like.getResolved().value_or(DictionaryAttr()), DenseI64ArrayAttr(), operands, 0);
 }
 
-/// Whether the node concatenates something and new positions that may be appended to a state.
-static bool concatenatesPositions(onnx::NodeOp concat, const Dimensions &dims) {
+/// Whether the node concatenates something and new positions that may be appended to a state, along `axis`.
+static bool concatenatesPositions(onnx::NodeOp concat, const Dimensions &dims, unsigned axis = positionAxis) {
   if (concat->getNumOperands() != 2 || Node(concat).rank(0) != 4)
     return false;
-  int64_t axis = Node(concat).intAttr("axis", 0);
-  return (axis == positionAxis || axis == int64_t(positionAxis) - 4) &&
-         isa<AffineSymbolExpr>(Node(concat).dims(0)[positionAxis]) &&
-         !dims.isRuntime(Node(concat).dims(1)[positionAxis]);
+  int64_t along = Node(concat).intAttr("axis", 0);
+  return (along == axis || along == int64_t(axis) - 4) && isa<AffineSymbolExpr>(Node(concat).dims(0)[axis]) &&
+         !dims.isRuntime(Node(concat).dims(1)[axis]);
+}
+
+/// The same of a cache (batch, positions, heads, size), which attention reads with positions and heads swapped: it can
+/// read it as it is stored, (batch, positions, heads * size).
+static onnx::NodeOp appendPositionsFirst(BlockArgument argument, onnx::NodeOp concat, Operation *terminator,
+                                         const Dimensions &dims) {
+  if (!concatenatesPositions(concat, dims, 1) || concat->getOperand(0) != argument)
+    return {};
+  auto type = cast<RankedTensorType>(concat->getResult(0).getType());
+  SmallVector<Dim> all = dimsOf(type);
+  auto heads = constantOf(all[2]);
+  SmallVector<OpOperand *> reads;
+  for (Operation *user : concat->getResult(0).getUsers()) {
+    if (user == terminator)
+      continue;
+    auto swapped = madeBy(user->getNumResults() ? user->getResult(0) : Value(), "Transpose");
+    if (permutationOf(swapped) != ArrayRef<int64_t>{0, 2, 1, 3})
+      return {};
+    for (OpOperand &use : swapped->getResult(0).getUses()) {
+      if (!isReadByAttention(use))
+        return {};
+      reads.push_back(&use);
+    }
+  }
+  if (!heads)
+    return {};
+  OpBuilder b(concat);
+  onnx::NodeOp append =
+      makeAppend(concat, {type}, {argument, concat->getOperand(1)}, b.getNamedAttr("axis", b.getI64IntegerAttr(1)));
+  Value flat = makeNode(b, concat->getLoc(), "Reshape", 14, {append->getResult(0), Value()}, {},
+                        dims.tensor({all[0], all[1], dims.mul(all[2], all[3])}, type.getElementType()));
+  for (OpOperand *read : reads) {
+    Operation *swapped = read->get().getDefiningOp();
+    auto attention = cast<onnx::NodeOp>(read->getOwner());
+    NamedAttrList attrs(attention.getAttrs());
+    attrs.set("kv_num_heads", b.getI64IntegerAttr(*heads));
+    attention.setAttrsAttr(attrs.getDictionary(b.getContext()));
+    read->set(flat);
+    if (swapped->use_empty())
+      swapped->erase();
+  }
+  return append;
 }
 
 /// A concatenation of the past and new positions, which attention alone reads, as the operator that keeps the past.
@@ -167,6 +209,8 @@ static std::optional<State> match(BlockArgument argument, Operation *terminator,
   if (node.getDomain().empty() && node.getOpType() == "Concat") {
     auto result = resultOf(node->getResult(0), terminator);
     onnx::NodeOp append = result ? appendFor(argument, node, terminator, dims) : onnx::NodeOp();
+    if (result && !append)
+      append = appendPositionsFirst(argument, node, terminator, dims);
     if (!append)
       return std::nullopt;
     node->getResult(0).replaceAllUsesWith(append->getResult(0));

@@ -157,3 +157,28 @@ module attributes {onnx.symbols = [{kind = "input", name = "past"}, {kind = "inp
     return %y, %present : tensor<1x2x?x16xf32, #new>, tensor<2x1x2x?x16xf32, #pair>
   }
 }
+
+// -----
+
+// A cache (batch, positions, heads, size), which attention reads transposed: appended where it is, and read as it is.
+// CHECK-LABEL: func.func @main
+// CHECK-SAME: %[[PAST:[a-z0-9]*]]: tensor<1x?x2x16xf32, #{{.*}}> {onnx.name = "k", qnt.axis = 1 : i64, {{[^}]*}}qnt.state = 0 : i64}
+// CHECK: %[[ALL:.*]] = onnx.node "Append" in "qcc" version 1(%[[PAST]], %{{.*}}) {axis = 1 : i64}
+// CHECK: %[[FLAT:.*]] = onnx.node "Reshape" version 14(%[[ALL]], %{{.*}}) {} : ({{.*}}) -> tensor<1x?x32xf32, #{{.*}}>
+// CHECK-NOT: Transpose
+// CHECK: %[[Y:.*]] = onnx.node "Attention" version 23(%{{.*}}, %[[FLAT]], %{{.*}}) {kv_num_heads = 2 : i64}
+// CHECK: return %[[Y]], %[[ALL]]
+#past = affine_map<()[s0] -> (1, s0, 2, 16)>
+#new = affine_map<()[s0, s1] -> (1, s1, 2, 16)>
+#all = affine_map<()[s0, s1] -> (1, s0 + s1, 2, 16)>
+#heads = affine_map<()[s0, s1] -> (1, 2, s0 + s1, 16)>
+#q = affine_map<()[s0, s1] -> (1, 2, s1, 16)>
+module attributes {onnx.symbols = [{kind = "input", name = "past"}, {kind = "input", name = "new"}]} {
+  func.func @main(%k: tensor<1x?x2x16xf32, #past> {onnx.name = "k"}, %nk: tensor<1x?x2x16xf32, #new> {onnx.name = "nk"}, %q: tensor<1x2x?x16xf32, #q> {onnx.name = "q"},
+                  %v: tensor<1x2x?x16xf32, #heads> {onnx.name = "v"}) -> (tensor<1x2x?x16xf32, #q> {onnx.name = "y"}, tensor<1x?x2x16xf32, #all> {onnx.name = "k.new"}) {
+    %all = onnx.node "Concat" version 13(%k, %nk) {axis = 1 : i64} : (tensor<1x?x2x16xf32, #past>, tensor<1x?x2x16xf32, #new>) -> tensor<1x?x2x16xf32, #all>
+    %keys = onnx.node "Transpose" version 13(%all) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x?x2x16xf32, #all>) -> tensor<1x2x?x16xf32, #heads>
+    %y = onnx.node "Attention" version 23(%q, %keys, %v) {} : (tensor<1x2x?x16xf32, #q>, tensor<1x2x?x16xf32, #heads>, tensor<1x2x?x16xf32, #heads>) -> tensor<1x2x?x16xf32, #q>
+    return %y, %all : tensor<1x2x?x16xf32, #q>, tensor<1x?x2x16xf32, #all>
+  }
+}

@@ -65,6 +65,20 @@ def spelled_out():
         }}""")
 
 
+def positions_first(transposed):
+    """A cache (batch, positions, heads, size), which attention reads transposed: before its concatenation and back behind it, or behind it alone."""
+    heads = lambda name: f"{name}r = Reshape({name}, split) {name}h = Transpose<perm = [0, 2, 1, 3]>({name}r)"
+    cache = lambda name: (f"p{name} = Transpose<perm = [0, 2, 1, 3]>(past_{name}) all_{name} = Concat<axis = 2>(p{name}, {name}h) present_{name} = Transpose<perm = [0, 2, 1, 3]>(all_{name})"
+                          if transposed else f"present_{name} = Concat<axis = 1>(past_{name}, {name}r) all_{name} = Transpose<perm = [0, 2, 1, 3]>(present_{name})")
+    return parse(f"""
+        g (float[B,S,{HEADS * SIZE}] q, float[B,S,{HEADS * SIZE}] k, float[B,S,{HEADS * SIZE}] v, float[1,1,S,T] bias,
+           float[B,P,{HEADS},{SIZE}] past_k, float[B,P,{HEADS},{SIZE}] past_v)
+        => (float[B,{HEADS},S,{SIZE}] y, float[B,T,{HEADS},{SIZE}] present_k, float[B,T,{HEADS},{SIZE}] present_v) {{
+          split = Constant<value_ints = [0, 0, {HEADS}, {SIZE}]>() {heads("q")} {heads("k")} {heads("v")} {cache("k")} {cache("v")}
+          kt = Transpose<perm = [0, 1, 3, 2]>(all_k) product = MatMul(qh, kt) scores = Add(product, bias) weights = Softmax<axis = -1>(scores) y = MatMul(weights, all_v)
+        }}""")
+
+
 MODELS = {
     "grouped": grouped(),
     "grouped, window": grouped(", local_window_size = 5"),
@@ -76,6 +90,8 @@ MODELS = {
     "multi-head": multi_head(),
     "paired": paired(),
     "paired, spelled out": spelled_out(),
+    "positions first": positions_first(False),
+    "positions first, transposed and back": positions_first(True),
     "plain": plain(),
     "plain, softcap": plain(", softcap = 2.0"),
 }

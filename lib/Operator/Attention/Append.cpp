@@ -1,35 +1,57 @@
 // qcc.Append: a state of the session with new positions behind the ones it has. Nothing that is stored moves. Keys and
 // values may be one state (2, batch, heads, positions, size); the new ones are then two operands, and the second and
-// third result are the halves of the first.
+// third result are the halves of the first. The attribute `axis` says that positions stand at another axis than that of
+// (batch, heads, positions, size): 1 for (batch, positions, heads, size).
 #include "Register.h"
 #include "Streamed.h"
 
 using namespace mlir;
 using namespace qcc;
 
+static unsigned axisOf(const Node &node) {
+  return unsigned(node.intAttr("axis", node.rank(0) == 5 ? positionAxis + 1 : positionAxis));
+}
+
+/// The axis of the operands that are appended.
+static unsigned addedAxis(const Node &node) { return axisOf(node) - (node.rank(0) - node.rank(1)); }
+
 static LogicalResult inferAppend(Infer &infer) {
   SmallVector<Dim> dims = infer.dims(0);
-  unsigned axis = dims.size() == 5 ? positionAxis + 1 : positionAxis;
-  dims[axis] = infer.dim().add(dims[axis], infer.dims(1)[positionAxis]);
+  unsigned axis = axisOf(infer);
+  dims[axis] = infer.dim().add(dims[axis], infer.dims(1)[addedAxis(infer)]);
   infer.result(0, dims, infer.element(0));
   for (unsigned half = 1; half < infer.outputs(); ++half)
     infer.result(half, ArrayRef<Dim>(dims).drop_front(), infer.element(0));
   return success();
 }
 
+/// The rows of a state (batch, positions, heads, size).
+static StoredRows rowsOfPositions(Lowering &lowering, Value state) {
+  Dimensions &d = lowering.dims;
+  SmallVector<Dim> dims = dimsOf(state.getType());
+  StoredRows rows;
+  rows.storage = lowering.storage(state);
+  rows.element = cast<ShapedType>(state.getType()).getElementType();
+  rows.offset = d.constant(0), rows.head = dims[3], rows.position = d.mul(dims[2], dims[3]);
+  rows.batch = d.mul(lowering.storedLength(state, 1), rows.position);
+  return rows;
+}
+
 static LogicalResult lowerAppend(const Node &node, Lowering &lowering) {
   Value state = node.input(0);
-  SmallVector<Dim> dims = node.dims(0), added = node.dims(1);
-  ArrayRef<Dim> part = ArrayRef<Dim>(dims).take_back(4);
+  SmallVector<Dim> dims = node.dims(0);
+  unsigned axis = axisOf(node);
+  bool positionsFirst = dims.size() == 4 && axis == 1;
+  Dim heads = dims[positionsFirst ? 2 : dims.size() - 3];
   for (unsigned half = 0; half + 1 < node.inputs(); ++half) {
     Extension e;
     e.past = state, e.half = half;
-    e.present = StoredRows::of(lowering, state, part[1], part[3], half);
-    e.batch = part[0], e.heads = part[1], e.size = part[3];
-    e.before = part[positionAxis], e.added = added[positionAxis];
-    e.after = node.outputDims()[dims.size() - 2];
-    e.source = [&](Kernel &k, Value b, Value h, Value row, Value i) {
-      return k.load(node.input(1 + half), {b, h, row, i});
+    e.batch = dims[dims.size() - 4], e.heads = heads, e.size = dims.back();
+    e.present =
+        positionsFirst ? rowsOfPositions(lowering, state) : StoredRows::of(lowering, state, e.heads, e.size, half);
+    e.before = dims[axis], e.added = node.dims(1)[addedAxis(node)], e.after = node.outputDims()[axis];
+    e.source = [&, half](Kernel &k, Value b, Value h, Value row, Value i) {
+      return positionsFirst ? k.load(node.input(1), {b, row, h, i}) : k.load(node.input(1 + half), {b, h, row, i});
     };
     emitExtension(lowering, e);
     if (node.hasOutput(1 + half))
@@ -44,8 +66,7 @@ void qcc::registerAppend(OperatorRegistry &registry) {
   op.domain = "qcc", op.type = "Append";
   op.infer = inferAppend;
   op.extends = [](const Node &node) {
-    unsigned axis = node.rank(0) == 5 ? positionAxis + 1 : positionAxis;
-    return SmallVector<Extended>{{0, 0, axis, node.dims(1)[positionAxis]}};
+    return SmallVector<Extended>{{0, 0, axisOf(node), node.dims(1)[addedAxis(node)]}};
   };
   op.readsOnce = [](const Node &, unsigned i) { return i > 0; };
   op.lower = lowerAppend;

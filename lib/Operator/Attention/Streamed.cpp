@@ -21,7 +21,7 @@ StoredRows StoredRows::of(Lowering &lowering, Value tensor, Dim heads, Dim size,
   if (dims.size() == 3) {
     rows.head = size;
     rows.position = d.mul(heads, size);
-    rows.batch = d.mul(dims[1], rows.position);
+    rows.batch = d.mul(lowering.storedLength(tensor, 1), rows.position);
   } else {
     rows.position = size;
     rows.head = d.mul(lowering.storedLength(tensor, dims.size() - 2), size);
