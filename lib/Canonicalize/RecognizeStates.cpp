@@ -256,7 +256,7 @@ static void collectSymbols(Dim dim, llvm::DenseSet<Dim> &symbols) {
 
 /// A length that stands in states alone is not told by the inputs that are left: it becomes the one that the operator
 /// requires.
-static void bindLengths(ModuleOp module, Dimensions &dims, ArrayRef<State> states) {
+static LogicalResult bindLengths(ModuleOp module, Dimensions &dims, ArrayRef<State> states) {
   llvm::DenseSet<Dim> told;
   auto isState = [&](BlockArgument argument) {
     return llvm::any_of(states, [&](const State &state) { return state.past == argument; });
@@ -282,6 +282,16 @@ static void bindLengths(ModuleOp module, Dimensions &dims, ArrayRef<State> state
       replaceSymbol(module, dims, has, needs);
       dims.replaceInDefinitions(has, needs);
     }
+  for (const State &state : states) {
+    llvm::DenseSet<Dim> symbols;
+    for (Dim dim : dimsOf(state.past.getType()))
+      collectSymbols(dim, symbols);
+    if (!llvm::all_of(symbols, [&](Dim symbol) { return told.contains(symbol); }))
+      return emitError(state.node->getLoc())
+             << "extends a cache with a dimension that follows from none of the other inputs; give it the name of one "
+                "of theirs, or compile with --keep-signature";
+  }
+  return success();
 }
 
 /// The room for a state is made before the program runs. A length that the operator reads from a tensor while it runs
@@ -309,7 +319,8 @@ LogicalResult qcc::recognizeStates(ModuleOp module) {
   for (BlockArgument argument : block.getArguments())
     if (auto state = match(argument, block.getTerminator(), *dims))
       states.push_back(*state);
-  bindLengths(module, *dims, states);
+  if (failed(bindLengths(module, *dims, states)))
+    return failure();
   requireLengths(module, *dims, states);
   OpBuilder b(module.getContext());
   for (auto [count, state] : llvm::enumerate(states)) {
