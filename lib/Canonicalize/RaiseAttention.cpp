@@ -178,7 +178,7 @@ bool Match::matchScores(Value value) {
     return matchProduct(value);
   for (unsigned stays : {1u, 2u}) {
     filler = splatOf(choice->getOperand(3 - stays));
-    if (!filler || (!std::isinf(*filler) && double(float(*filler)) != *filler) || *filler > 0)
+    if (!filler || double(float(*filler)) != *filler) // the operator keeps it in float32
       continue;
     Value condition = choice->getOperand(0);
     if (stays == 2)
@@ -226,7 +226,7 @@ Value Match::raise() {
                cast<RankedTensorType>(mask.getType()).getRank() > 4))
     return {};
   SmallVector<NamedAttribute> attrs;
-  if (filler && !std::isinf(*filler))
+  if (filler && *filler != -std::numeric_limits<double>::infinity())
     attrs.push_back(b.getNamedAttr(maskedScoreAttr, b.getF32FloatAttr(float(*filler))));
   attrs.push_back(b.getNamedAttr("scale", b.getF32FloatAttr(float(scale))));
   if (softcap)
