@@ -292,6 +292,13 @@ Dim Dimensions::ifNegative(Dim a, Dim then, Dim otherwise) {
   return derived(Kind::IfNegative, {a, then, otherwise});
 }
 
+void Dimensions::replaceInDefinitions(Dim symbol, Dim by) {
+  for (Symbol &entry : table)
+    for (Dim &operand : entry.operands)
+      operand = replace(operand, symbol, by);
+  facts.clear();
+}
+
 const Dimensions::Symbol *Dimensions::symbolOf(Dim dim, Kind kind) const {
   auto symbol = dyn_cast<AffineSymbolExpr>(dim);
   return symbol && table[symbol.getPosition()].kind == kind ? &table[symbol.getPosition()] : nullptr;

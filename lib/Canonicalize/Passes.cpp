@@ -31,7 +31,9 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
       {"raise-normalization", "Makes RMS and layer normalization of their arithmetic", true,
        always(raiseNormalization)},
       {"raise-rotary", "Makes rotary position embedding of its arithmetic", true, always(raiseRotary)},
-      {"raise-attention", "Makes attention of matrix products around a softmax", true, always(raiseAttention)},
+      {"move-transposes", "Moves transposes behind concatenations that are transposed back", true,
+       always(moveTransposes)},
+      {"raise-attention", "Makes attention of matrix products around a softmax", true, raiseAttention},
       {"recognize-states", "Makes states of the session of inputs that are only appended to", true, recognizeStates},
       {"raise-linear", "Makes qnt.linear of products with constant matrices", true, always(raiseLinear)},
   };

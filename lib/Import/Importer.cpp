@@ -79,6 +79,12 @@ Location Importer::nodeLoc(const NodeProto &node, StringRef prefix) {
   return NameLoc::get(b.getStringAttr(name), fileLoc);
 }
 
+/// Whether the text of a dimension names nothing: "", "?", "-1".
+static bool isUnknown(StringRef text) {
+  text = text.trim();
+  return text.starts_with("-") || llvm::none_of(text, [](char c) { return llvm::isAlnum(c) || c == '_' || c < 0; });
+}
+
 Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location loc) {
   if (!type.has_tensor_type()) {
     emitError(loc) << "value '" << name
@@ -99,7 +105,7 @@ Type Importer::valueType(const ::onnx::TypeProto &type, StringRef name, Location
     if (dim.has_dim_value() && dim.dim_value() >= 0)
       shape.push_back(dims.constant(dim.dim_value()));
     else
-      shape.push_back(dim.dim_param().empty() ? dims.input("") : dims.parse(dim.dim_param()));
+      shape.push_back(isUnknown(dim.dim_param()) ? dims.input("") : dims.parse(dim.dim_param()));
   }
   return dims.tensor(shape, element);
 }
@@ -115,11 +121,20 @@ LogicalResult Importer::readVersions(const google::protobuf::RepeatedPtrField<::
   return success();
 }
 
+/// Some exporters' graphs hold an initializer twice. ONNX forbids it; ONNX Runtime takes the last one for all uses, and
+/// so do we, but not silently.
 LogicalResult Importer::initializers(const GraphProto &graph, Scope &scope) {
   if (graph.sparse_initializer_size())
     return emitError(fileLoc) << "sparse initializer '" << graph.sparse_initializer(0).values().name()
                               << "' is not supported";
-  for (const auto &tensor : graph.initializer()) {
+  llvm::StringMap<int> last;
+  for (auto [i, tensor] : llvm::enumerate(graph.initializer()))
+    last[tensor.name()] = int(i);
+  for (auto [i, tensor] : llvm::enumerate(graph.initializer())) {
+    if (last[tensor.name()] != int(i)) {
+      emitWarning(fileLoc) << "initializer '" << tensor.name() << "' is defined twice; the last definition counts";
+      continue;
+    }
     RankedTensorType type = tensorType(tensor, fileLoc);
     ElementsAttr data = type ? tensorBytes(tensor, file, fileLoc) : ElementsAttr();
     if (!data)
@@ -127,7 +142,7 @@ LogicalResult Importer::initializers(const GraphProto &graph, Scope &scope) {
     Location loc = NameLoc::get(b.getStringAttr(tensor.name()), fileLoc);
     Value weight = qcc::onnx::WeightOp::create(b, loc, type, tensor.name(), data);
     if (!scope.values.try_emplace(tensor.name(), weight).second)
-      return emitError(fileLoc) << "initializer '" << tensor.name() << "' stands twice in the model";
+      return emitError(fileLoc) << "initializer '" << tensor.name() << "' has the name of another value";
   }
   return success();
 }

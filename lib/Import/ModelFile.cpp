@@ -100,6 +100,7 @@ private:
   bool message(StringRef in, std::string &out, Level level, int depth) {
     if (depth > maxDepth)
       return false;
+    bool isCut = false;
     while (!in.empty()) {
       StringRef start = in;
       uint64_t key, length;
@@ -109,6 +110,8 @@ private:
       case 0:
         if (!varint(in, length))
           return false;
+        if (isCut && key >> 3 == 14) // the file's own data_location must not replace the one that was put
+          continue;
         break;
       case 1:
       case 5:
@@ -123,6 +126,7 @@ private:
         in = in.drop_front(length);
         Level inner = below(level, key >> 3);
         if (level == Level::Tensor && key >> 3 == 9 && length > cutAbove) {
+          isCut = true;
           putVarint(out, 14 << 3); // TensorProto.data_location = EXTERNAL
           putVarint(out, 1);
           putEntry(out, "location", ModelFile::cutLocation);

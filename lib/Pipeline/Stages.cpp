@@ -44,7 +44,9 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   raiseActivation(*c.module);
   raiseNormalization(*c.module);
   raiseRotary(*c.module);
-  raiseAttention(*c.module);
+  moveTransposes(*c.module);
+  if (failed(raiseAttention(*c.module)))
+    return failure();
   if (c.options.states && failed(recognizeStates(*c.module)))
     return failure();
   return foldConstants(c);

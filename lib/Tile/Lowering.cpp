@@ -252,6 +252,10 @@ void Lowering::alias(Value tensor, Value of, Dim first) {
   if (constantOf(first) != 0)
     base = LLVM::GEPOp::create(host, loc, base.getType(), element, base, ArrayRef<LLVM::GEPArg>{size(first)});
   storages[tensor] = base;
+  if (auto it = capacities.find(of); it != capacities.end()) { // the same axis, where leading ones may be gone
+    unsigned gone = dimsOf(of.getType()).size() - dimsOf(tensor.getType()).size();
+    capacities[tensor] = {it->second.axis - gone, it->second.length};
+  }
 }
 
 Dim Lowering::storedLength(Value tensor, unsigned axis) const {

@@ -200,8 +200,32 @@ def test_values_that_are_made_twice(save):
     refused(save(model([node("Relu", ["x"]), node("Neg", ["x"])])), "already")
     refused(save(model([node("Relu", ["x"], ["x"])], outputs=["x"])), "already")
     refused(save(model([node("Relu", ["x"])], inputs=[value("x"), value("x")])), "twice")
-    weight = numpy_helper.from_array(np.zeros(4, np.float32), "w")
-    refused(save(model([node("Add", ["x", "w"])], weights=[weight, weight])), "twice")
+    body = helper.make_graph([helper.make_node("Identity", ["go"], ["goes"])], "g", [value("i", [], INT64), value("go", [], TensorProto.BOOL)],
+                             [value("goes", [], TensorProto.BOOL)], [numpy_helper.from_array(np.array(True), "go")])
+    refused(save(model([node("Loop", ["m", ""], body=body)], inputs=[value("m", [], INT64)])), "name of another value")
+
+
+def test_a_tensor_that_says_that_its_data_is_in_the_file(save):
+    """The default, spelled out behind data that is large enough to be left where it is."""
+    weight = numpy_helper.from_array(np.ones((1024, 4), np.float32), "w")
+    weight.data_location = TensorProto.DEFAULT
+    run = qcc(save(model([node("Add", ["x", "w"])], weights=[weight])))
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("name", ["?", "-1", ""])
+def test_dimensions_without_a_name_are_each_of_their_own(name, save):
+    run = subprocess.run([QCC, save(model([node("Relu", ["x"])], inputs=[value("x", [name, name])])), "--emit=imported", "-o", "-"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and run.stdout.count('kind = "input"') == 2, run.stdout + run.stderr
+
+
+def test_an_initializer_that_is_defined_twice(save):
+    """As ONNX Runtime: a warning, and the last one counts for all uses."""
+    weights = [numpy_helper.from_array(np.full(shape, number, np.float32), "w") for shape, number in (((4,), 1), ((1, 4), 2))]
+    path = save(model([node("Add", ["x", "w"])], weights=weights))
+    run = subprocess.run([QCC, path, "--emit=imported", "-o", "-"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and "initializer 'w' is defined twice; the last definition counts" in run.stderr
+    assert run.stdout.count('onnx.weight "w"') == 1 and "tensor<1x4xf32>" in run.stdout
 
 
 def test_functions_that_call_themselves(save):

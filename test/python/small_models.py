@@ -29,11 +29,19 @@ def canonical(model, folder):
     return re.findall(r'onnx\.node "(\w+)"', done.stdout), done.stdout
 
 
+def compiled(model, folder, *arguments):
+    """The artifact's path."""
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    done = qcc(model, folder, "-o", folder / "model.qcc", *arguments)
+    assert done.returncode == 0, done.stderr
+    return folder / "model.qcc"
+
+
 def run(model, folder, *arguments, **inputs):
     """The outputs in the order of the model."""
     folder = Path(folder)
-    done = qcc(model, folder, "-o", folder / "model.qcc", *arguments)
-    assert done.returncode == 0, done.stderr
+    compiled(model, folder, *arguments)
     np.savez(folder / "in.npz", **inputs)
     done = subprocess.run([str(BUILD / "bin/qcc-run"), str(folder / "model.qcc"), f"--in={folder / 'in.npz'}", f"--out={folder / 'out.npz'}"],
                           capture_output=True, text=True, timeout=300)

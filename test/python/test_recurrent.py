@@ -1,7 +1,7 @@
 """LSTM, GRU and RNN against NumPy in double precision: directions, lengths of sequences, first states, peepholes, activations."""
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from small_models import qcc, relative_error, run
 
@@ -123,3 +123,58 @@ def test_a_length_beyond_the_input_ends_the_run(tmp_path):
     m, names = build("RNN", arrays, hidden_size=19)
     with pytest.raises(AssertionError, match="y"):
         run(m, tmp_path, **{name: arrays[name] for name in names})
+
+
+def as_codes(x):
+    """The values of x as codes of uint8, and with the scale that covers all of them, as DynamicQuantizeLinear has them."""
+    low, high = np.float32(min(x.min(), 0)), np.float32(max(x.max(), 0))
+    scale = np.float32(1) if low == high else (high - low) / np.float32(255)
+    zero = np.clip(np.rint(-low / scale), 0, 255)
+    return (np.clip(np.rint(x / scale) + zero, 0, 255) - zero) * scale
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("per_gate", [False, True])
+def test_lstm_of_codes(direction, per_gate, tmp_path):
+    """DynamicQuantizeLSTM: one scale for the input, and one for all hidden states of a direction before each step."""
+    steps, batch, size, hidden, directions = 7, 3, 10, 20, 1 + (direction == "bidirectional")
+    random = np.random.default_rng(3)
+    x, b = random.standard_normal((steps, batch, size)).astype(np.float32), random.standard_normal((directions, 8 * hidden)).astype(np.float32)
+    scales = (directions, 4 * hidden) if per_gate else (directions,)
+    arrays = {"b": b}
+    for name, rows in (("w", size), ("r", hidden)):
+        arrays[name] = random.integers(-128, 128, (directions, rows, 4 * hidden)).astype(np.int8)
+        arrays[f"{name}_scale"] = (random.random(scales) * 0.01 + 0.002).astype(np.float32)
+        arrays[f"{name}_zero"] = random.integers(-5, 6, scales).astype(np.int8)
+    value = helper.make_tensor_value_info
+    operands = ["x", "w", "r", "b", "", "", "", "", "w_scale", "w_zero", "r_scale", "r_zero"]
+    node = helper.make_node("DynamicQuantizeLSTM", operands, ["y", "h", "c"], domain="com.microsoft", direction=direction, hidden_size=hidden)
+    graph = helper.make_graph([node], "g", [value("x", TensorProto.FLOAT, [None, batch, size])], [value(name, TensorProto.FLOAT, None) for name in "yhc"],
+                              [numpy_helper.from_array(array, name) for name, array in arrays.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=8)
+
+    def values(name, d):
+        scale, zero = (arrays[f"{name}_{part}"].astype(np.float64)[d] for part in ("scale", "zero"))
+        return ((arrays[name][d] - zero) * scale).T
+    outputs = []
+    for d in range(directions):
+        w, r = values("w", d), values("r", d)
+        step = lambda x, h, c: lstm(x, h, c, w, r, b[d].reshape(2, -1), np.zeros((3, hidden)))
+        h, c, y = np.zeros((batch, hidden), np.float32), np.zeros((batch, hidden)), np.zeros((steps, batch, hidden))
+        for t in reversed(range(steps)) if d == 1 or direction == "reverse" else range(steps):
+            h, c = step(as_codes(x)[t], as_codes(h), c)
+            y[t], h = h, h.astype(np.float32)
+        outputs.append((y, h, c))
+    y, h, c = (np.stack(part) for part in zip(*outputs))
+    for actual, expected in zip(run(model, tmp_path, x=x), (y.swapaxes(0, 1), h, c)):
+        assert relative_error(actual, expected) < 1e-5
+
+
+def test_an_lstm_of_codes_without_scales_is_refused(tmp_path):
+    node = helper.make_node("DynamicQuantizeLSTM", ["x", "w", "r"], ["y"], domain="com.microsoft", hidden_size=2)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph([node], "g", [value("x", TensorProto.FLOAT, [1, 1, 2]), value("w", TensorProto.INT8, [1, 2, 8]), value("r", TensorProto.INT8, [1, 2, 8])],
+                              [value("y", TensorProto.FLOAT, None)])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=8)
+    done = qcc(model, tmp_path, "-o", tmp_path / "model.qcc")
+    assert done.returncode == 2 and "scales and zeros" in done.stderr

@@ -64,6 +64,11 @@ public:
   Dim broadcast(Dim a, Dim b);
   Dim product(llvm::ArrayRef<Dim> dims) const;
 
+  /// `dim` with `by` in place of a symbol.
+  Dim replace(Dim dim, Dim symbol, Dim by) const { return simplify(dim.replace(symbol, by)); }
+  /// The definitions of symbols read `by`, an expression of inputs' dimensions, in place of an input's dimension.
+  void replaceInDefinitions(Dim symbol, Dim by);
+
   llvm::ArrayRef<Symbol> symbols() const { return table; }
   /// Whether the value is only known while the program runs.
   bool isRuntime(Dim dim) const;

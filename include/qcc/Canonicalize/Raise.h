@@ -22,11 +22,17 @@ void raiseNormalization(mlir::ModuleOp module);
 /// Rotary position embedding from its arithmetic: rotated halves or neighbours, with cosines and sines computed or from
 /// tables.
 void raiseRotary(mlir::ModuleOp module);
-/// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.
-void raiseAttention(mlir::ModuleOp module);
-/// Inputs that are only ever appended to, and whose extension is an output and the keys or values of attention, become
-/// states of the session: the argument and the result carry `qnt.state`, their concatenation becomes `qcc.Append`, and
-/// nothing of what is stored is copied.
+/// Two transposes in a row become one. A concatenation that begins with a transposed tensor and is transposed back, as
+/// exporters write a cache that attention reads in another order than it is kept in, becomes one of tensors as they are
+/// kept.
+void moveTransposes(mlir::ModuleOp module);
+/// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale, softcap and mask;
+/// batch and heads may be one axis.
+mlir::LogicalResult raiseAttention(mlir::ModuleOp module);
+/// Inputs that are only ever appended to, and whose extension is an output, become states of the session: the argument
+/// and the result carry `qnt.state`, and nothing of what is stored is copied. Either an operator extends them
+/// (`Operator::extends`), or they are concatenated with new keys or values of attention, which becomes `qcc.Append`. A
+/// dimension that only states have is the one that their operator requires.
 mlir::LogicalResult recognizeStates(mlir::ModuleOp module);
 /// Products with constant matrices, as `qnt.linear`.
 void raiseLinear(mlir::ModuleOp module);

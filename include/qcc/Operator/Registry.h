@@ -10,6 +10,16 @@ class Kernel;
 class Lowering;
 class Index;
 
+/// On an Attention that was raised: the score of a key that its boolean mask does not let through; minus infinity when
+/// absent, as in ONNX.
+inline constexpr llvm::StringLiteral maskedScoreAttr = "masked_score";
+
+/// An operand that a result extends: what it holds, with `added` further positions along `axis`.
+struct Extended {
+  unsigned past, present, axis;
+  Dim added;
+};
+
 /// An operator. `infer` is always there, and `element` or `lower`. One that has both is lowered by `lower` where its
 /// result is stored, and computed by `element` where its consumer computes it in place.
 struct Operator {
@@ -34,6 +44,10 @@ struct Operator {
   /// Whether the lowering stores every element of result 0 exactly once through `Kernel::store`: pointwise consumers
   /// can then be computed before the element is stored (`Lowering::epilogue`).
   bool acceptsEpilogue = false;
+
+  /// The operands that results extend, and that the lowering appends to in place where they are states; none when
+  /// absent.
+  std::function<llvm::SmallVector<Extended>(const Node &)> extends;
 
   /// Emits kernels and launches that compute the results into their buffers.
   std::function<mlir::LogicalResult(const Node &, Lowering &)> lower;

@@ -50,7 +50,7 @@ public:
   /// Makes `tensor` share the storage of `of` (a reshape).
   void alias(mlir::Value tensor, mlir::Value of);
   /// Whether `tensor` can be a part of the storage of `of`; `alias` then makes it the part that begins at element
-  /// `first`.
+  /// `first`. Of a state, it is a tensor of its last dimensions.
   bool mayAlias(mlir::Value tensor, mlir::Value of) const;
   void alias(mlir::Value tensor, mlir::Value of, Dim first);
   /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.

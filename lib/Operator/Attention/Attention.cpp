@@ -178,7 +178,9 @@ static LogicalResult lowerAttention(const Node &node, Lowering &lowering) {
       int64_t rank = node.rank(mask);
       Value element = k.load(node.input(mask), ArrayRef<Value>(at).take_back(rank));
       if (node.element(mask).isInteger(1))
-        return k.select(element, score, lowestNumber(k.b, c));
+        return k.select(element, score,
+                        node.hasAttr(maskedScoreAttr) ? numberConstant(k.b, c, node.floatAttr(maskedScoreAttr, 0))
+                                                      : lowestNumber(k.b, c));
       element = castNumber(k.b, element, computeType(node.element(mask)), c);
       return Value(arith::AddFOp::create(k.b, score, element));
     };
@@ -215,6 +217,10 @@ void qcc::registerOnnxAttention(OperatorRegistry &registry) {
   Operator op;
   op.type = "Attention";
   op.infer = inferAttention;
+  op.extends = [](const Node &node) {
+    Dim added = node.dims(key)[node.rank(key) == 4 ? 2 : 1];
+    return SmallVector<Extended>{{pastKey, 1, positionAxis, added}, {pastValue, 2, positionAxis, added}};
+  };
   op.lower = lowerAttention;
   op.readsOnce = [](const Node &node, unsigned i) {
     return i == query && !node.hasOutput(3); // the scores read the queries again

@@ -219,6 +219,10 @@ void qcc::registerGroupQuery(OperatorRegistry &registry) {
   Operator op;
   op.domain = "com.microsoft", op.type = "GroupQueryAttention";
   op.infer = inferGroupQuery;
+  op.extends = [](const Node &node) {
+    Dim added = node.dims(query)[1];
+    return SmallVector<Extended>{{pastKey, 1, positionAxis, added}, {pastValue, 2, positionAxis, added}};
+  };
   op.lower = lowerGroupQuery;
   registry.add(op);
 }

@@ -273,11 +273,21 @@ static LogicalResult lowerMultiHead(const Node &node, Lowering &lowering) {
   return success();
 }
 
+static SmallVector<Extended> extendedOf(const Node &node) {
+  Places at(node);
+  if (at.isAttention)
+    return {{at.pastKey, 1, positionAxis + 1, node.dims(0)[1]}};
+  bool packed = node.rank(0) == 5, inHeads = !packed && node.rank(1) == 4;
+  Dim added = node.dims(packed ? 0 : 1)[inHeads ? 2 : 1];
+  return {{at.pastKey, 1, positionAxis, added}, {at.pastValue, 2, positionAxis, added}};
+}
+
 void qcc::registerMultiHead(OperatorRegistry &registry) {
   auto add = [&](StringRef type, auto infer) {
     Operator op;
     op.domain = "com.microsoft", op.type = type;
     op.infer = infer;
+    op.extends = extendedOf;
     op.lower = lowerMultiHead;
     registry.add(op);
   };

@@ -21,7 +21,7 @@ StoredRows StoredRows::of(Lowering &lowering, Value tensor, Dim heads, Dim size,
   if (dims.size() == 3) {
     rows.head = size;
     rows.position = d.mul(heads, size);
-    rows.batch = d.mul(dims[1], rows.position);
+    rows.batch = d.mul(lowering.storedLength(tensor, 1), rows.position);
   } else {
     rows.position = size;
     rows.head = d.mul(lowering.storedLength(tensor, dims.size() - 2), size);
@@ -534,39 +534,57 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
     Value place = e.present.start(k, b, h, position);
     k.loop(zero, size, [&](Value i) { k.storeAt(to, k.add(place, i), element, e.source(k, b, h, row, i)); });
   };
-  // In place only the new rows are written, each by a unit of its own; otherwise every row of the present is.
-  SmallVector<Dim> space = {e.batch, e.heads, inPlace ? e.added : e.after};
+  // In place only the new rows are written, each by a unit of its own, and where entries of the batch end at different
+  // positions, what is behind the past and not new. Otherwise every row of the present is.
+  bool ragged = inPlace && e.firstPosition;
+  Dim further = d.sub(e.after, e.before);
+  SmallVector<Dim> space = {e.batch, e.heads, ragged ? d.max(e.added, further) : inPlace ? e.added : e.after};
+  auto when = [&](Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise = nullptr) {
+    auto choice = scf::IfOp::create(k.b, condition, /*withElseRegion=*/bool(otherwise));
+    OpBuilder::InsertionGuard guard(k.b);
+    k.b.setInsertionPointToStart(choice.thenBlock());
+    then();
+    if (otherwise) {
+      k.b.setInsertionPointToStart(choice.elseBlock());
+      otherwise();
+    }
+  };
   k.loop(k.lo(), k.hi(), [&](Value number) {
     SmallVector<Value> at = k.delinearize(number, space);
     Value b = at[0], h = at[1], row = at[2], first = firstPosition(b);
-    if (inPlace)
-      return addRow(b, h, row, k.add(first, row));
-    Value added = k.sub(row, first);
-    Value isNew = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, added, k.dim(e.added));
-    auto choice = scf::IfOp::create(k.b, isNew, /*withElseRegion=*/true);
-    OpBuilder::InsertionGuard guard(k.b);
-    k.b.setInsertionPointToStart(choice.thenBlock());
-    addRow(b, h, added, row);
-    k.b.setInsertionPointToStart(choice.elseBlock());
-    Value place = e.present.start(k, b, h, row);
-    auto clear = [&] {
-      Value nothing = numberConstant(k.b, element, 0);
+    auto clear = [&](Value position) {
+      Value nothing = numberConstant(k.b, element, 0), place = e.present.start(k, b, h, position);
       k.loop(zero, size, [&](Value i) { k.storeAt(to, k.add(place, i), element, nothing); });
     };
-    if (!e.past)
-      return clear();
-    SmallVector<Dim> dims = {e.batch, e.heads, e.before, e.size};
-    Value isOld = k.less(row, k.dim(e.before));
-    auto known = scf::IfOp::create(k.b, isOld, /*withElseRegion=*/true);
-    k.b.setInsertionPointToStart(known.thenBlock());
-    k.loop(zero, size, [&](Value i) {
-      Value from = k.linearize({b, h, row, i}, dims);
-      if (e.half)
-        from = k.add(from, k.dim(d.product(dims)));
-      k.storeAt(to, k.add(place, i), element, k.loadAt(k.pointer(e.past), from, element));
-    });
-    k.b.setInsertionPointToStart(known.elseBlock());
-    clear();
+    auto isNew = [&](Value position) {
+      return arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, k.sub(position, first), k.dim(e.added));
+    };
+    if (inPlace && !ragged)
+      return addRow(b, h, row, k.add(first, row));
+    if (ragged) {
+      when(k.less(row, k.dim(e.added)), [&] { addRow(b, h, row, k.add(first, row)); });
+      return when(k.less(row, k.dim(further)), [&] {
+        Value position = k.add(k.dim(e.before), row);
+        when(isNew(position), [] {}, [&] { clear(position); });
+      });
+    }
+    auto keep = [&] {
+      SmallVector<Dim> dims = {e.batch, e.heads, e.before, e.size};
+      Value place = e.present.start(k, b, h, row);
+      k.loop(zero, size, [&](Value i) {
+        Value from = k.linearize({b, h, row, i}, dims);
+        if (e.half)
+          from = k.add(from, k.dim(d.product(dims)));
+        k.storeAt(to, k.add(place, i), element, k.loadAt(k.pointer(e.past), from, element));
+      });
+    };
+    when(
+        isNew(row), [&] { addRow(b, h, k.sub(row, first), row); },
+        [&] {
+          if (!e.past)
+            return clear(row);
+          when(k.less(row, k.dim(e.before)), keep, [&] { clear(row); });
+        });
   });
   k.launch(d.product(space), d.mul(d.product(space), e.size));
 }

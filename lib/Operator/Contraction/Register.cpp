@@ -2,4 +2,7 @@
 #include "qcc/Operator/Families.h"
 #include "qcc/Operator/Registry.h"
 
-void qcc::registerContraction(OperatorRegistry &registry) { registerMatMul(registry); }
+void qcc::registerContraction(OperatorRegistry &registry) {
+  registerFourier(registry);
+  registerMatMul(registry);
+}

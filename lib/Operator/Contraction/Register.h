@@ -5,6 +5,7 @@ namespace qcc {
 
 class OperatorRegistry;
 
+void registerFourier(OperatorRegistry &);
 void registerMatMul(OperatorRegistry &);
 
 } // namespace qcc

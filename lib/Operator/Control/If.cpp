@@ -11,16 +11,28 @@ static LogicalResult checkYields(Infer &infer, ArrayRef<Value> yields) {
   return success();
 }
 
-/// The branch takes the node's place.
-static LogicalResult becomeBranch(Infer &infer, Region &region) {
-  auto yields = infer.subgraph(region, {});
-  if (failed(yields) || failed(checkYields(infer, *yields)))
+/// The branch, which gives `yields`, takes the node's place.
+static LogicalResult becomeBranch(Infer &infer, Region &region, ArrayRef<Value> yields) {
+  if (failed(checkYields(infer, yields)))
     return failure();
   auto &from = region.front().getOperations();
   infer.op->getBlock()->getOperations().splice(infer.op->getIterator(), from, from.begin(), std::prev(from.end()));
-  for (auto [i, value] : llvm::enumerate(*yields))
-    infer.replace(unsigned(i), value);
+  for (auto [i, value] : llvm::enumerate(yields))
+    infer.replace(unsigned(i), infer.checked(value));
   return success();
+}
+
+/// Requires what makes the condition true when the program runs, where that is that a length is a certain number.
+static bool requireCondition(Infer &infer, Dim condition) {
+  auto symbol = dyn_cast_if_present<AffineSymbolExpr>(condition);
+  if (!symbol)
+    return false;
+  Dimensions::Symbol entry = infer.dim().symbols()[symbol.getPosition()];
+  if (entry.kind != Dimensions::Kind::IfEqual || constantOf(entry.operands[2]) != 1 ||
+      constantOf(entry.operands[3]) != 0 || !(constantOf(entry.operands[0]) || constantOf(entry.operands[1])))
+    return false;
+  infer.requireEqual(entry.operands[0], entry.operands[1]);
+  return true;
 }
 
 /// The contents that both branches give, or that the condition chooses from.
@@ -46,8 +58,11 @@ static LogicalResult inferIf(Infer &infer) {
   Dim condition;
   if (auto known = infer.contents(0); known && known->size() == 1) {
     condition = known->front();
-    if (auto value = constantOf(condition))
-      return becomeBranch(infer, *value ? *then : *otherwise);
+    if (auto value = constantOf(condition)) {
+      Region &region = *value ? *then : *otherwise;
+      auto yields = infer.subgraph(region, {});
+      return failed(yields) ? failure() : becomeBranch(infer, region, *yields);
+    }
     infer.resolve("condition", condition);
   }
   size_t first = d.symbols().size();
@@ -62,6 +77,12 @@ static LogicalResult inferIf(Infer &infer) {
       return infer.unsupported("output " + Twine(i) + " is no tensor of known rank");
     if (x.getElementType() != y.getElementType())
       return infer.error("gives output " + Twine(i) + " another element type in one branch than in the other");
+    // How exporters write that a dimension vanishes if it is 1, where they do not know its length: the program is made
+    // for that length.
+    if (x.getRank() != y.getRank() && requireCondition(infer, condition)) {
+      infer.forget(*otherwise);
+      return becomeBranch(infer, *then, *a);
+    }
     if (x.getRank() != y.getRank())
       return infer.unsupported("output " + Twine(i) +
                                " has another rank in one branch than in the other; make the "

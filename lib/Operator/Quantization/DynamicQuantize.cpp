@@ -19,15 +19,23 @@ static LogicalResult inferDynamicQuantize(Infer &infer) {
   return success();
 }
 
-/// The smallest and largest of 0 and value(i) for i in [from, to).
-static SmallVector<Value> rangeOf(Kernel &k, Value from, Value to,
-                                  llvm::function_ref<std::pair<Value, Value>(Value)> value) {
+SmallVector<Value> qcc::rangeOf(Kernel &k, Value from, Value to, ValueRange known,
+                                llvm::function_ref<std::pair<Value, Value>(Value)> value) {
   Type f32 = k.b.getF32Type();
   Value zero = k.constantF32(0);
-  return k.loop(from, to, {zero, zero}, [&](Value i, ValueRange so) {
+  SmallVector<Value> first = known.empty() ? SmallVector<Value>{zero, zero} : SmallVector<Value>(known);
+  return k.loop(from, to, first, [&](Value i, ValueRange so) {
     auto [low, high] = value(i);
     return SmallVector<Value>{combine(k, Fold::Smallest, f32, so[0], low), combine(k, Fold::Largest, f32, so[1], high)};
   });
+}
+
+std::pair<Real, Value> qcc::scaleOfRange(Kernel &k, ValueRange range) {
+  Type code = IntegerType::get(k.b.getContext(), 8, IntegerType::Unsigned);
+  Real low(k.b, range[0]), high(k.b, range[1]);
+  constexpr double codes = 255;
+  Real scale = select(low == high, 1.0, (high - low) / codes);
+  return {scale, integerCode(k.b, 0.0 - low / scale, {}, code)};
 }
 
 static LogicalResult lowerDynamicQuantize(const Node &node, Lowering &lowering) {
@@ -42,7 +50,7 @@ static LogicalResult lowerDynamicQuantize(const Node &node, Lowering &lowering) 
     Value base = k.argument(ranges);
     k.loop(k.lo(), k.hi(), [&](Value unit) {
       Value from = k.mul(unit, k.constant(chunk)), to = k.min(k.add(from, k.constant(chunk)), k.dim(total));
-      SmallVector<Value> range = rangeOf(k, from, to, [&](Value i) {
+      SmallVector<Value> range = rangeOf(k, from, to, {}, [&](Value i) {
         Value value = k.load(node.input(0), Index(x, i));
         return std::pair(value, value);
       });
@@ -55,14 +63,11 @@ static LogicalResult lowerDynamicQuantize(const Node &node, Lowering &lowering) 
     Kernel k(lowering, "range_scale", lowering.loc);
     Value base = k.argument(ranges), to = k.argument(parameters);
     k.loop(k.lo(), k.hi(), [&](Value) {
-      SmallVector<Value> range = rangeOf(k, k.constant(0), k.dim(chunks), [&](Value i) {
+      SmallVector<Value> range = rangeOf(k, k.constant(0), k.dim(chunks), {}, [&](Value i) {
         Value at = k.mul(i, k.constant(2));
         return std::pair(k.loadAt(base, at, f32), k.loadAt(base, k.add(at, k.constant(1)), f32));
       });
-      Real low(k.b, range[0]), high(k.b, range[1]);
-      constexpr double codes = 255;
-      Real scale = select(low == high, 1.0, (high - low) / codes);
-      Value zero = integerCode(k.b, 0.0 - low / scale, {}, code);
+      auto [scale, zero] = scaleOfRange(k, range);
       k.storeAt(to, k.constant(0), f32, scale.value());
       k.storeAt(to, k.constant(1), f32, castNumber(k.b, zero, code, f32));
       if (node.hasOutput(1))

@@ -1,6 +1,7 @@
 // Numbers as codes: rounding to the codes of a type.
 #pragma once
 
+#include "qcc/Tile/Kernel.h"
 #include "qcc/Tile/Real.h"
 
 namespace qcc {
@@ -11,5 +12,12 @@ mlir::Value integerCode(mlir::ImplicitLocOpBuilder &b, const Real &x, mlir::Valu
 
 /// A compute value as it is after storage in the float type `type`.
 mlir::Value roundedTo(mlir::ImplicitLocOpBuilder &b, mlir::Value value, mlir::Type type, bool saturate = true);
+
+/// The smallest and largest of what is `known` (of 0 where nothing is) and the pairs value(i) for i in [from, to), in
+/// float32.
+llvm::SmallVector<mlir::Value> rangeOf(Kernel &k, mlir::Value from, mlir::Value to, mlir::ValueRange known,
+                                       llvm::function_ref<std::pair<mlir::Value, mlir::Value>(mlir::Value)> value);
+/// The scale with which codes of uint8 cover such a range, and the code of 0.
+std::pair<Real, mlir::Value> scaleOfRange(Kernel &k, mlir::ValueRange range);
 
 } // namespace qcc

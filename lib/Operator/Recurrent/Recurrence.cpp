@@ -1,4 +1,5 @@
 #include "Recurrence.h"
+#include "../Quantization/Quantize.h"
 #include "qcc/Tile/Contraction.h"
 
 using namespace mlir;
@@ -237,6 +238,41 @@ void Recurrence::forEachStep(llvm::function_ref<void(Value)> body) {
 }
 
 void Recurrence::end() { storeRows(states, lowering.dims.mod(steps, 2), 1); }
+
+void Recurrence::roundStates(Value time) {
+  Kernel k(lowering, "round_states", lowering.loc);
+  Dim rows = lowering.dims.mul(batch, lowering.dims.constant(directions));
+  Type code = IntegerType::get(k.b.getContext(), 8, IntegerType::Unsigned);
+  Value from = k.argument(states), to = k.argument(rounded), zero = k.constant(0), width = k.constant(blocks * lanes);
+  Value copy = k.mul(k.rem(k.argument(time), k.constant(2)), k.dim(rows));
+  auto forEachRow = [&](Value direction, ValueRange carried, auto body) {
+    return k.loop(zero, k.dim(batch), carried, [&](Value sequence, ValueRange so) {
+      Value row = stateRow(k, direction, sequence);
+      return body(k.mul(k.add(copy, row), width), k.mul(row, width), so);
+    });
+  };
+  k.loop(k.lo(), k.hi(), [&](Value direction) {
+    Value nothing = numberConstant(k.b, type, 0);
+    SmallVector<Value> range =
+        forEachRow(direction, ValueRange{nothing, nothing}, [&](Value start, Value, ValueRange so) {
+          return rangeOf(k, zero, k.constant(hidden), so, [&](Value i) {
+            Value value = k.loadAt(from, k.add(start, i), type);
+            return std::pair(value, value);
+          });
+        });
+    auto [scale, center] = scaleOfRange(k, range);
+    Real middle(k.b, castNumber(k.b, center, code, type));
+    forEachRow(direction, ValueRange(), [&, scale = scale, center = center](Value start, Value target, ValueRange) {
+      k.loop(zero, k.constant(hidden), [&](Value i) {
+        Real value(k.b, k.loadAt(from, k.add(start, i), type));
+        Real near(k.b, castNumber(k.b, integerCode(k.b, value / scale, center, code), code, type));
+        k.storeAt(to, k.add(target, i), type, ((near - middle) * scale).value());
+      });
+      return SmallVector<Value>();
+    });
+  });
+  k.launch(lowering.dims.constant(directions), lowering.dims.mul(rows, lowering.dims.constant(hidden * 4)));
+}
 
 RecurrentStep::RecurrentStep(Recurrence &recurrence, Kernel &kernel, Value time)
     : r(recurrence), k(kernel), vector(VectorType::get(Recurrence::lanes, recurrence.type)), t(k.argument(time)),

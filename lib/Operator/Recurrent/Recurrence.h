@@ -7,6 +7,9 @@
 
 namespace qcc {
 
+/// On an LSTM: its hidden states are rounded to codes before they are multiplied with R.
+inline constexpr llvm::StringLiteral roundsStatesAttr = "rounds_states";
+
 /// Checks the operands and gives the results their types; the first results are all hidden states, the last hidden
 /// state, and the last cell state where there is one.
 ///
@@ -40,9 +43,13 @@ public:
   /// body(t) for every time step, on the host.
   void forEachStep(llvm::function_ref<void(mlir::Value t)> body);
   void end();
+  /// Makes `rounded` what the hidden states before step t are as codes of uint8, whose scale and zero cover those of a
+  /// direction.
+  void roundStates(mlir::Value t);
 
-  mlir::Value inputs; // the product with W: directions × steps * batch × gates * hidden
-  mlir::Value states; // the hidden states before even and before odd steps
+  mlir::Value inputs;  // the product with W: directions × steps * batch × gates * hidden
+  mlir::Value states;  // the hidden states before even and before odd steps
+  mlir::Value rounded; // null until they are rounded
 
 private:
   mlir::Value stateRow(Kernel &k, mlir::Value direction, mlir::Value sequence);
