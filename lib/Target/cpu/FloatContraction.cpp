@@ -1,6 +1,6 @@
 // Contractions in float32: register tiles over panels of the right operand.
 #include "qcc/Target/FloatContraction.h"
-#include "Simd.h"
+#include "Widen.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -66,9 +66,9 @@ static Value addressOf(Value value) {
 namespace {
 class FloatContraction {
 public:
-  FloatContraction(Kernel &kernel, const Contraction &contraction)
+  FloatContraction(Kernel &kernel, const Contraction &contraction, bool storesWide)
       : k(kernel), s(kernel, /*integer=*/false), b(kernel.b), c(contraction),
-        shape(chooseShape(s.isa, s.lanes, c.rows, c.columns)), width(shape.vectors * s.lanes) {
+        shape(chooseShape(s.isa, s.lanes, c.rows, c.columns)), width(shape.vectors * s.lanes), storesWide(storesWide) {
     auto depth = constantOf(c.depth);
     pieces = depth ? std::max<int64_t>(1, (*depth + depthTile - 1) / depthTile) : 0;
     depthStep = depth ? std::max<int64_t>(1, (*depth + pieces - 1) / pieces) : depthTile;
@@ -76,7 +76,8 @@ public:
     // A matrix with few rows is not worth copying the other operand for.
     auto rows = constantOf(c.rows);
     copiesRight = !(c.rightIsContiguous && rows && *rows <= 2);
-    sums = k.threadScratch((block + 1) * width * 4);
+    if (!storesWide || pieces != 1)
+      sums = k.threadScratch((block + 1) * width * 4);
     if (copiesRight)
       panel = k.threadScratch(depthStep * width * 4);
     if (!c.leftIsContiguous)
@@ -95,7 +96,16 @@ public:
     columnsLeft = k.sub(k.dim(c.columns), firstColumn);
     rowsLeft = k.min(k.constant(block), k.sub(k.dim(c.rows), firstRow));
     if (pieces == 1) {
-      writePiece(k.constant(0), k.dim(c.depth), /*isFirst=*/true);
+      writePiece(k.constant(0), k.dim(c.depth), /*isFirst=*/true, /*isLast=*/true);
+    } else if (pieces) {
+      int64_t last = (pieces - 1) * depthStep;
+      writePiece(k.constant(0), k.constant(depthStep), /*isFirst=*/true, /*isLast=*/false);
+      if (pieces > 2)
+        k.loop(
+            k.constant(depthStep), k.constant(last),
+            [&](Value start) { writePiece(start, k.constant(depthStep), /*isFirst=*/false, /*isLast=*/false); },
+            depthStep);
+      writePiece(k.constant(last), k.constant(*constantOf(c.depth) - last), /*isFirst=*/false, /*isLast=*/true);
     } else {
       k.loop(k.constant(0), rowsLeft, [&](Value row) {
         for (int64_t v = 0; v < shape.vectors; ++v)
@@ -104,14 +114,13 @@ public:
       k.loop(
           k.constant(0), k.dim(c.depth),
           [&](Value start) {
-            Value length = pieces && *constantOf(c.depth) % depthStep == 0
-                               ? k.constant(depthStep)
-                               : k.min(k.constant(depthStep), k.sub(k.dim(c.depth), start));
-            writePiece(start, length, /*isFirst=*/false);
+            Value length = k.min(k.constant(depthStep), k.sub(k.dim(c.depth), start));
+            writePiece(start, length, /*isFirst=*/false, /*isLast=*/false);
           },
           depthStep);
     }
-    storeSums();
+    if (!storesWide || !pieces)
+      storeSums();
   }
 
 private:
@@ -133,8 +142,9 @@ private:
   Value sumAt(Value row, int64_t v) { return s.at(s.at(sums, k.mul(row, k.constant(width * 4))), v * s.lanes * 4); }
 
   /// Adds the products of `length` steps of depth from `start` on.
-  void writePiece(Value start, Value length, bool isFirst) {
+  void writePiece(Value start, Value length, bool isFirst, bool isLast) {
     depthStart = start, depthLength = length;
+    readsSums = !isFirst, storesTiles = storesWide && isLast;
     if (copiesRight)
       copyRight();
     if (!c.leftIsContiguous)
@@ -143,13 +153,23 @@ private:
     int64_t step = shape.rows;
     Value whole = k.mul(k.div(rowsLeft, k.constant(step)), k.constant(step));
     if (!rows || *rows >= step)
-      k.loop(k.constant(0), whole, [&](Value row) { multiplyTile(row, step, isFirst); }, step);
+      k.loop(k.constant(0), whole, [&](Value row) { multiplyTile(row, step); }, step);
     if (rows && *rows <= block) { // one block: what is left over is known
       if (int64_t rest = *rows % step)
-        multiplyTile(k.constant(*rows - rest), rest, isFirst);
+        multiplyTile(k.constant(*rows - rest), rest);
     } else if (!rows || *rows % step) {
-      k.loop(whole, rowsLeft, [&](Value row) { multiplyTile(row, 1, isFirst); });
+      k.loop(whole, rowsLeft, [&](Value row) { multiplyTile(row, 1); });
     }
+  }
+
+  /// Which lanes of register `v` of a row are columns.
+  Value maskOf(int64_t v) {
+    SmallVector<int32_t> lane;
+    for (int i = 0; i < s.lanes; ++i)
+      lane.push_back(int32_t(v * s.lanes + i));
+    Value lanes = arith::ConstantOp::create(b, DenseElementsAttr::get(s.dwords, ArrayRef<int32_t>(lane)));
+    Value limit = s.spread(s.dwords, arith::TruncIOp::create(b, s.i32, columnsLeft));
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lanes, limit);
   }
 
   /// Loads the registers of row `step` of the right operand; what lies beyond the last column is 0.
@@ -161,13 +181,7 @@ private:
         result.push_back(s.load(s.floats, at, 4));
         continue;
       }
-      SmallVector<int32_t> lane;
-      for (int i = 0; i < s.lanes; ++i)
-        lane.push_back(int32_t(v * s.lanes + i));
-      Value lanes = arith::ConstantOp::create(b, DenseElementsAttr::get(s.dwords, ArrayRef<int32_t>(lane)));
-      Value limit = s.spread(s.dwords, arith::TruncIOp::create(b, s.i32, columnsLeft));
-      Value mask = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lanes, limit);
-      result.push_back(LLVM::MaskedLoadOp::create(b, s.floats, at, mask, s.splat(0.0f), 4));
+      result.push_back(LLVM::MaskedLoadOp::create(b, s.floats, at, maskOf(v), s.splat(0.0f), 4));
     }
     return result;
   }
@@ -221,18 +235,18 @@ private:
     });
   }
 
-  void multiplyTile(Value row, int64_t rows, bool isFirst) {
+  void multiplyTile(Value row, int64_t rows) {
     if (copiesRight)
-      return multiplyTile(row, rows, isFirst, true);
-    byColumns([&](bool isWhole) { multiplyTile(row, rows, isFirst, isWhole); });
+      return multiplyTile(row, rows, true);
+    byColumns([&](bool isWhole) { multiplyTile(row, rows, isWhole); });
   }
 
-  void multiplyTile(Value row, int64_t rows, bool isFirst, bool isWhole) {
+  void multiplyTile(Value row, int64_t rows, bool isWhole) {
     SmallVector<Value> acc, left;
     for (int64_t r = 0; r < rows; ++r) {
       Value line = k.add(row, k.constant(r));
       for (int64_t v = 0; v < shape.vectors; ++v)
-        acc.push_back(isFirst ? s.splat(0.0f) : s.load(s.floats, sumAt(line, v), 4));
+        acc.push_back(readsSums ? s.load(s.floats, sumAt(line, v), 4) : s.splat(0.0f));
       if (leftPanel) {
         left.push_back(s.at(leftPanel, k.mul(line, k.constant(depthStep * 4))));
         continue;
@@ -268,9 +282,24 @@ private:
       acc = k.loop(k.constant(0), whole, acc, straight, unroll);
     if (!known || *known % unroll)
       acc = k.loop(whole, depthLength, acc, [&](Value d, ValueRange in) { return step(SmallVector<Value>(in), d, 0); });
+    if (storesTiles)
+      return byColumns([&](bool isWhole) { storeTile(row, acc, isWhole); });
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < shape.vectors; ++v)
         s.store(acc[r * shape.vectors + v], sumAt(k.add(row, k.constant(r)), v), 4);
+  }
+
+  /// Gives the finished sums of a tile away, a register at a time.
+  void storeTile(Value row, ArrayRef<Value> acc, bool isWhole) {
+    SmallVector<Value> masks;
+    for (int64_t v = 0; v < shape.vectors; ++v)
+      masks.push_back(isWhole ? Value() : maskOf(v));
+    for (auto [i, sum] : llvm::enumerate(acc)) {
+      int64_t v = int64_t(i) % shape.vectors;
+      Value line = k.add(k.add(firstRow, row), k.constant(int64_t(i) / shape.vectors));
+      emitWide(s, k.add(firstColumn, k.constant(v * s.lanes)), sum, masks[v],
+               [&](Value column, Value element) { c.store(k, batch, line, column, element); });
+    }
   }
 
   void storeSums() {
@@ -290,9 +319,10 @@ private:
   ImplicitLocOpBuilder &b;
   const Contraction &c;
   const TileShape shape;
-  const int64_t width; // columns of a tile and of a panel
+  const int64_t width;   // columns of a tile and of a panel
+  const bool storesWide; // from registers
   int64_t pieces, depthStep, block;
-  bool copiesRight;
+  bool copiesRight, readsSums = false, storesTiles = false;
   SmallVector<Value> batch;
   Value sums, panel, leftPanel, firstColumn, firstRow, columnsLeft, rowsLeft, depthStart, depthLength;
 };
@@ -300,16 +330,19 @@ private:
 
 void qcc::emitFloatContraction(Lowering &lowering, llvm::StringRef name, const Contraction &contraction) {
   Contraction c = contraction;
+  bool storesWide;
   { // Operands that promise more than a plain load keep are copied element by element.
     Kernel probe(lowering, "probe", lowering.loc);
     SmallVector<Value> batch(c.batches.size(), probe.constant(0));
     Value zero = probe.constant(0);
     c.leftIsContiguous &= bool(addressOf(c.left(probe, batch, zero, zero)));
     c.rightIsContiguous &= bool(addressOf(c.right(probe, batch, zero, zero)));
+    Simd simd(probe, /*integer=*/false);
+    storesWide = isWide(simd, [&](Value column, Value sum) { c.store(probe, batch, zero, column, sum); });
   }
   Dimensions &dims = lowering.dims;
   Kernel k(lowering, name, lowering.loc);
-  FloatContraction writer(k, c);
+  FloatContraction writer(k, c, storesWide);
   SmallVector<Dim> space = writer.space(dims);
   k.loop(k.lo(), k.hi(), [&](Value unit) {
     SmallVector<Value> at = k.delinearize(unit, space);
