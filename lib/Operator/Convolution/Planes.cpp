@@ -137,6 +137,20 @@ void Planes::fillScratch(Kernel &k, Value image) {
   });
 }
 
+bool Planes::readsFloats() const {
+  if (!type.isF32() || !cast<ShapedType>(tensor.getType()).getElementType().isF32() || lowering.isFused(tensor))
+    return false;
+  Kernel probe(lowering, "probe", lowering.loc);
+  Value some = probe.constantF32(0);
+  return read(probe, some) == some;
+}
+
+Value Planes::address(Kernel &k, Value image) const {
+  Value first = k.mul(image, k.dim(dims.product(ArrayRef(shape).drop_front(2))));
+  return LLVM::GEPOp::create(k.b, k.pointer(tensor).getType(), type, k.pointer(tensor), ArrayRef<LLVM::GEPArg>{first},
+                             LLVM::GEPNoWrapFlags::inbounds);
+}
+
 Value Planes::load(Kernel &k, Value image, Value at) const {
   if (scratch)
     return k.loadAt(scratch, at, type);

@@ -41,6 +41,11 @@ public:
   mlir::Value load(Kernel &k, mlir::Value image, mlir::Value at) const;
   bool readsInPlace() const { return inPlace; }
 
+  /// Whether the tensor's elements are used as they stand in memory, in float32.
+  bool readsFloats() const;
+  /// Where an image of the tensor itself begins.
+  mlir::Value address(Kernel &k, mlir::Value image) const;
+
 private:
   llvm::SmallVector<Dim> rowSpace() const;
   void copyRow(Kernel &k, mlir::Value image, llvm::ArrayRef<mlir::Value> row, mlir::Value base,
