@@ -1,5 +1,4 @@
 #include "Sweep.h"
-#include "qcc/Target/FloatSweep.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -123,32 +122,19 @@ private:
 };
 } // namespace
 
-/// An axis whose lengths are all known.
-static std::optional<FloatSweep::Axis> knownAxis(const WindowAxis &axis) {
-  auto input = constantOf(axis.input), kernel = constantOf(axis.kernel), output = constantOf(axis.output);
-  auto before = constantOf(axis.before);
-  if (!input || !kernel || !output || !before)
-    return std::nullopt;
-  return FloatSweep::Axis{*input, *kernel, *output, axis.stride, axis.dilation, *before};
-}
-
 /// Emits the sweep in vectors where it is one over float32 as it stands in memory.
 static bool emitWideSweep(Lowering &lowering, StringRef name, const Planes &planes, const Sweep &sweep) {
   size_t rank = sweep.window.size();
-  if (!sweep.accumulator.isF32() || rank > 2 || !planes.readsFloats())
+  auto window = sweep.accumulator.isF32() ? planes.floatWindow() : std::nullopt;
+  if (!window)
     return false;
   FloatSweep wide;
-  auto across = knownAxis(sweep.window.back());
-  auto down = rank == 2 ? knownAxis(sweep.window.front()) : FloatSweep::Axis();
-  if (!across || !down)
-    return false;
   Dimensions &dims = lowering.dims;
-  wide.down = *down, wide.across = *across, wide.units = sweep.units;
+  wide.window = *window, wide.units = sweep.units;
   wide.work = dims.product(
       {dims.product(sweep.units), dims.product(outputDims(sweep.window)), dims.product(kernelDims(sweep.window))});
   wide.plane = [&](Kernel &k, ArrayRef<Value> unit) { return planes.address(k, sweep.image(k, unit)); };
-  wide.initial = sweep.initial, wide.outside = planes.outside;
-  wide.weight = sweep.weight, wide.combine = sweep.combine;
+  wide.initial = sweep.initial, wide.weight = sweep.weight, wide.combine = sweep.combine;
   SmallVector<Dim> shape(sweep.units);
   llvm::append_range(shape, outputDims(sweep.window));
   wide.store = [&, shape](Kernel &k, ArrayRef<Value> unit, Value y, Value x, Value result) {
