@@ -8,6 +8,7 @@ using namespace qcc;
 static constexpr int64_t depthTile = 128; // a panel of the right operand stays in the first cache
 static constexpr int64_t rowBlock = 256;  // rows that share a panel: their sums stay in the second cache
 static constexpr int64_t leastUnits = 8;  // row blocks are made smaller until there is work for several threads
+static constexpr int64_t secondCache = 1 << 18; // a larger left operand is fetched ahead
 static constexpr int64_t unroll = 4;      // steps of depth in straight code
 
 namespace {
@@ -73,6 +74,8 @@ public:
     pieces = depth ? std::max<int64_t>(1, (*depth + depthTile - 1) / depthTile) : 0;
     depthStep = depth ? std::max<int64_t>(1, (*depth + pieces - 1) / pieces) : depthTile;
     block = chooseBlock();
+    if (auto rows = constantOf(c.rows); rows && depth)
+      prefetchesLeft = *rows * *depth * 4 > secondCache;
     // A matrix with few rows is not worth copying the other operand for.
     auto rows = constantOf(c.rows);
     copiesRight = !(c.rightIsContiguous && rows && *rows <= 2);
@@ -272,6 +275,10 @@ private:
     };
     auto straight = [&](Value d, ValueRange in) {
       SmallVector<Value> sum(in);
+      if (prefetchesLeft && !leftPanel) // the rows of the next tile
+        for (Value line : left)
+          LLVM::Prefetch::create(b, s.at(s.at(line, k.mul(d, k.constant(4))), *constantOf(c.depth) * shape.rows * 4),
+                                 /*rw=*/0, /*hint=*/3, /*cache=*/1);
       for (int64_t i = 0; i < unroll; ++i)
         sum = step(sum, d, i);
       return sum;
@@ -322,7 +329,7 @@ private:
   const int64_t width;   // columns of a tile and of a panel
   const bool storesWide; // from registers
   int64_t pieces, depthStep, block;
-  bool copiesRight, readsSums = false, storesTiles = false;
+  bool prefetchesLeft = false, copiesRight, readsSums = false, storesTiles = false;
   SmallVector<Value> batch;
   Value sums, panel, leftPanel, firstColumn, firstRow, columnsLeft, rowsLeft, depthStart, depthLength;
 };
