@@ -5,7 +5,8 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t leastUnits = 8; // a unit has fewer rows until there is work for several threads
+static constexpr int64_t productsPerOperation = 32; // that take as long as one scalar operation
+static constexpr int64_t leastUnits = 8;            // a unit has fewer rows until there is work for several threads
 
 namespace {
 /// What is summed side by side: output channels x rows x vectors of columns.
@@ -179,6 +180,6 @@ bool qcc::emitFloatConvolution(Lowering &lowering, llvm::StringRef name, const F
   k.loop(k.lo(), k.hi(), [&](Value unit) { blocks.writeUnit(k.delinearize(unit, space)); });
   const FloatWindow &w = c.window;
   int64_t products = c.groups * c.results * c.channels * w.taps() * w.down.output * w.across.output;
-  k.launch(dims.product(space), dims.ceilDiv(dims.mul(c.images, dims.constant(products)), 4));
+  k.launch(dims.product(space), dims.ceilDiv(dims.mul(c.images, dims.constant(products)), productsPerOperation));
   return true;
 }
