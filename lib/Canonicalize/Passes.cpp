@@ -32,6 +32,8 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
        always(raiseNormalization)},
       {"raise-rotary", "Makes rotary position embedding of its arithmetic", true, always(raiseRotary)},
       {"raise-attention", "Makes attention of matrix products around a softmax", true, always(raiseAttention)},
+      {"raise-winograd", "Makes 3 x 3 convolutions products of transformed tiles where that takes less time", true,
+       always(raiseWinograd)},
       {"recognize-states", "Makes states of the session of inputs that are only appended to", true, recognizeStates},
       {"raise-linear", "Makes qnt.linear of products with constant matrices", true, always(raiseLinear)},
   };

@@ -24,6 +24,9 @@ void raiseNormalization(mlir::ModuleOp module);
 void raiseRotary(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.
 void raiseAttention(mlir::ModuleOp module);
+/// 3 x 3 convolutions of float32 with constant weights, where tiles take less time: `qcc.Winograd`, with weights that
+/// are transformed now.
+void raiseWinograd(mlir::ModuleOp module);
 /// Inputs that are only ever appended to, and whose extension is an output and the keys or values of attention, become
 /// states of the session: the argument and the result carry `qnt.state`, their concatenation becomes `qcc.Append`, and
 /// nothing of what is stored is copied.

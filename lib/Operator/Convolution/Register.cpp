@@ -9,4 +9,5 @@ void qcc::registerConvolution(OperatorRegistry &registry) {
   registerDeformConv(registry);
   registerGlobalPool(registry);
   registerPool(registry);
+  registerWinograd(registry);
 }

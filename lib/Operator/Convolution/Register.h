@@ -11,5 +11,6 @@ void registerConvTranspose(OperatorRegistry &);
 void registerDeformConv(OperatorRegistry &);
 void registerGlobalPool(OperatorRegistry &);
 void registerPool(OperatorRegistry &);
+void registerWinograd(OperatorRegistry &);
 
 } // namespace qcc
