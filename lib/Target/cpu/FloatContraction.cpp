@@ -9,6 +9,7 @@ static constexpr int64_t depthTile = 128;       // a panel of the right operand 
 static constexpr int64_t rowBlock = 256;        // rows that share a panel: their sums stay in the second cache
 static constexpr int64_t leastUnits = 8;        // row blocks are made smaller until there is work for several threads
 static constexpr int64_t secondCache = 1 << 18; // a larger left operand is fetched ahead
+static constexpr int64_t page = 4096; // bytes
 static constexpr int64_t unroll = 4;            // steps of depth in straight code
 
 namespace {
@@ -20,7 +21,7 @@ struct TileShape {
 
 /// Tiles whose sums, one row of the right operand and a broadcast fit into the registers; the best one first.
 static ArrayRef<TileShape> shapesOf(Simd::Isa isa) {
-  static const TileShape wide[] = {{8, 3}, {12, 2}, {6, 4}, {4, 6}, {24, 1}, {3, 6}, {2, 6}, {1, 6}};
+  static const TileShape wide[] = {{8, 3}, {12, 2}, {6, 4}, {4, 6}, {24, 1}, {3, 6}, {2, 6}, {1, 6}, {8, 2}, {16, 1}};
   static const TileShape narrow[] = {{6, 2}, {4, 3}, {12, 1}, {3, 4}, {2, 4}, {1, 4}};
   static const TileShape plain[] = {{4, 2}, {3, 2}, {8, 1}, {2, 4}, {1, 4}}; // a product needs a register of its own
   switch (isa) {
@@ -77,8 +78,9 @@ public:
     if (auto rows = constantOf(c.rows); rows && depth)
       prefetchesLeft = *rows * *depth * 4 > secondCache;
     // A matrix with few rows is not worth copying the other operand for.
-    auto rows = constantOf(c.rows);
-    copiesRight = !(c.rightIsContiguous && rows && *rows <= 2);
+    auto rows = constantOf(c.rows), columns = constantOf(c.columns);
+    bool isNear = columns && *columns % width == 0 && *columns * 4 <= page; // its rows
+    copiesRight = !(c.rightIsContiguous && rows && *rows <= (isNear ? 2 * shape.rows : 2));
     if (!storesWide || pieces != 1)
       sums = k.threadScratch((block + 1) * width * 4);
     if (copiesRight)
