@@ -9,7 +9,7 @@ static constexpr int64_t depthTile = 128;       // a panel of the right operand 
 static constexpr int64_t rowBlock = 256;        // rows that share a panel: their sums stay in the second cache
 static constexpr int64_t leastUnits = 8;        // row blocks are made smaller until there is work for several threads
 static constexpr int64_t secondCache = 1 << 18; // a larger left operand is fetched ahead
-static constexpr int64_t page = 4096; // bytes
+static constexpr int64_t page = 4096;           // bytes
 static constexpr int64_t unroll = 4;            // steps of depth in straight code
 
 namespace {

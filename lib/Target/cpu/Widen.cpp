@@ -1,4 +1,5 @@
 #include "Widen.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/IR/IRMapping.h"
 
 using namespace mlir;
@@ -59,7 +60,7 @@ private:
     for (Value operand : op->getOperands())
       result.kind = std::max(result.kind, of(operand).kind);
     if (result.kind == Along::Lanes) { // every element has its own: no operand may be a position
-      bool known = isa<arith::ArithDialect>(op->getDialect()) && op->hasTrait<OpTrait::Elementwise>();
+      bool known = hasLanes(op);
       for (Value operand : op->getOperands())
         known &= of(operand).kind != Along::Steps;
       if (!known)
@@ -75,6 +76,13 @@ private:
       return false;
     along[op->getResult(0)] = result;
     return true;
+  }
+
+  /// Whether the operation is there for vectors: on all targets with instructions for a register of lanes.
+  static bool hasLanes(Operation *op) {
+    if (isa<math::RoundEvenOp, math::FloorOp, math::CeilOp, math::TruncOp, math::AbsFOp, math::SqrtOp, math::FmaOp>(op))
+      return true;
+    return isa<arith::ArithDialect>(op->getDialect()) && op->hasTrait<OpTrait::Elementwise>();
   }
 
   /// By how much the result of integer arithmetic grows, where that is the same for all elements.
