@@ -32,6 +32,7 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
        always(raiseNormalization)},
       {"raise-rotary", "Makes rotary position embedding of its arithmetic", true, always(raiseRotary)},
       {"raise-attention", "Makes attention of matrix products around a softmax", true, always(raiseAttention)},
+      {"raise-code-conv", "Makes 1 x 1 convolutions of codes products of bytes", true, always(raiseCodeConv)},
       {"raise-winograd", "Makes 3 x 3 convolutions products of transformed tiles where that takes less time", true,
        always(raiseWinograd)},
       {"recognize-states", "Makes states of the session of inputs that are only appended to", true, recognizeStates},

@@ -36,6 +36,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   raiseNormalization(*c.module);
   raiseRotary(*c.module);
   raiseAttention(*c.module);
+  raiseCodeConv(*c.module);
   raiseWinograd(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
     return failure();

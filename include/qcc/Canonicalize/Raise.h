@@ -24,6 +24,8 @@ void raiseNormalization(mlir::ModuleOp module);
 void raiseRotary(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale and mask.
 void raiseAttention(mlir::ModuleOp module);
+/// 1 x 1 convolutions of unsigned codes with constant signed ones: `qcc.CodeConv`, which multiplies bytes.
+void raiseCodeConv(mlir::ModuleOp module);
 /// 3 x 3 convolutions of float32 with constant weights, where tiles take less time: `qcc.Winograd`, with weights that
 /// are transformed now.
 void raiseWinograd(mlir::ModuleOp module);

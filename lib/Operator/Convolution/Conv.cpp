@@ -196,6 +196,12 @@ static LogicalResult inferConv(Infer &infer) {
   return success();
 }
 
+/// Whether the input is read where it is, several times, rather than copied once: float32 with axes of known lengths.
+static bool readsInPlace(const Node &node) {
+  return node.element(0).isF32() && node.rank(0) <= 4 &&
+         llvm::all_of(spatialDims(node, 0), [](Dim dim) { return constantOf(dim).has_value(); });
+}
+
 static LogicalResult lowerConv(const Node &node, Lowering &lowering) {
   auto c = Convolution::of(node, lowering.dims, 0, 1, accumulatorOf(node.element(0)));
   if (failed(c))
@@ -215,6 +221,6 @@ void qcc::registerConv(OperatorRegistry &registry) {
   op.infer = inferConv;
   op.lower = lowerConv;
   op.acceptsEpilogue = true;
-  op.readsOnce = [](const Node &node, unsigned i) { return i == 0 && !isPlain(node); };
+  op.readsOnce = [](const Node &node, unsigned i) { return i == 0 && !isPlain(node) && !readsInPlace(node); };
   registry.add(op);
 }

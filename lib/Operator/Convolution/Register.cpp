@@ -4,6 +4,7 @@
 
 void qcc::registerConvolution(OperatorRegistry &registry) {
   registerCausalConv(registry);
+  registerCodeConv(registry);
   registerConv(registry);
   registerConvTranspose(registry);
   registerDeformConv(registry);

@@ -6,6 +6,7 @@ namespace qcc {
 class OperatorRegistry;
 
 void registerCausalConv(OperatorRegistry &);
+void registerCodeConv(OperatorRegistry &);
 void registerConv(OperatorRegistry &);
 void registerConvTranspose(OperatorRegistry &);
 void registerDeformConv(OperatorRegistry &);
