@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Convolutional networks in float32 beside ONNX Runtime, in one run.
+"""Convolutional networks beside ONNX Runtime, in one run.
 
     convolution.py [MODEL.onnx ...] [--threads=1,2] [--rounds=5] [--runs=50]
 
-Without models it takes ResNet-20, MobileNetV2, FastestDet, UltraFace and MNIST from ../shared/data/models. The Python packages onnx and onnxruntime
+Without models it takes ResNet-20, MobileNetV2, FastestDet, UltraFace and MNIST, all in float32, and a
+MobileNetV2 whose file is quantized to int8, from ../shared/data/models. The Python packages onnx and onnxruntime
 must be installed. A round is the median time of --runs runs on random input, batch 1; rounds of ours and of ONNX Runtime alternate, because a
 machine's speed moves within minutes, and every figure is the median of the rounds, with the smallest and the largest. "Share of peak" is ours with
 one thread: the multiply-adds of convolutions and linear layers against what a C loop of fused multiply-adds reaches here, which is measured first
@@ -25,7 +26,7 @@ import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "build" / "bin"
-MODELS = ("resnet20_cifar10", "mobilenetv2_imagenet_fp32_from_qdq", "FastestDet", "ultraface-RFB-320", "mnist")
+MODELS = ("resnet20_cifar10", "mobilenetv2_imagenet_fp32_from_qdq", "FastestDet", "ultraface-RFB-320", "mnist", "mobilenetv2_imagenet_qdq_int8")
 PEAK = r"""
 #include <stdio.h>
 #include <time.h>
