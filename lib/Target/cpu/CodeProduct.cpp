@@ -6,9 +6,10 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t steps = 4;      // of depth in a lane
-static constexpr int64_t rowBlock = 256; // rows that share a panel
-static constexpr int64_t leastUnits = 8; // row blocks are made smaller until there is work for several threads
+static constexpr int64_t steps = 4;       // of depth in a lane
+static constexpr int64_t maxDepth = 4096; // a panel lies in thread storage
+static constexpr int64_t rowBlock = 256;  // rows that share a panel
+static constexpr int64_t leastUnits = 8;  // row blocks are made smaller until there is work for several threads
 static constexpr int64_t productsPerOperation = 64; // that take as long as one scalar operation
 
 namespace {
@@ -133,7 +134,8 @@ private:
 } // namespace
 
 bool qcc::emitCodeProduct(Lowering &lowering, llvm::StringRef name, const CodeProduct &product) {
-  if (Simd::isaOf(lowering.facts, /*integer=*/true) != Simd::Isa::Avx512 || product.depth % steps)
+  if (Simd::isaOf(lowering.facts, /*integer=*/true) != Simd::Isa::Avx512 || product.depth % steps ||
+      product.depth < steps || product.depth > maxDepth || product.rows < 1 || product.columns < 1)
     return false;
   Dimensions &dims = lowering.dims;
   {

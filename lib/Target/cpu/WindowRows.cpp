@@ -3,13 +3,15 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t maxTaps = 49;     // all are in straight code
-static constexpr int64_t leastColumns = 4; // shorter rows are not worth a vector
-static constexpr int64_t maxRow = 1 << 14; // a row of padding lies in thread storage
+static constexpr int64_t maxTaps = 49;      // all are in straight code
+static constexpr int64_t leastColumns = 4;  // shorter rows are not worth a vector
+static constexpr int64_t maxRow = 1 << 14;  // a row of padding lies in thread storage
+static constexpr int64_t maxDistance = 256; // rows between two windows and within one
 
 bool WindowRows::fits(const FloatWindow &window) {
   return window.across.stride <= 2 && window.across.input <= maxRow && window.taps() <= maxTaps &&
-         window.across.output >= leastColumns && window.down.output >= 1;
+         window.across.output >= leastColumns && window.down.output >= 1 &&
+         maxDistance >= window.down.stride + (window.down.kernel - 1) * window.down.dilation;
 }
 
 int WindowRows::lanesFor(int most, int64_t columns) {
@@ -41,6 +43,12 @@ SmallVector<Value> WindowRows::lines(Value plane, Value y, int64_t count) const 
   SmallVector<Value> result;
   Value first = k.sub(k.mul(y, k.constant(down.stride)), k.constant(down.before));
   for (int64_t i = 0; i < reach(count); ++i) {
+    bool isRead = false;
+    forUses(i, count, [&](int64_t, int64_t) { isRead = true; });
+    if (!isRead) {
+      result.push_back({});
+      continue;
+    }
     Value line = k.add(first, k.constant(i));
     Value address = s.at(plane, k.mul(line, k.constant(across.input * 4)));
     if (padding) {

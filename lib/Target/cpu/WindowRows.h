@@ -21,7 +21,7 @@ public:
   int64_t vectors() const { return (across.output + s.lanes - 1) / s.lanes; }
   /// Input rows that `count` rows of results read.
   int64_t reach(int64_t count) const { return (count - 1) * down.stride + (down.kernel - 1) * down.dilation + 1; }
-  /// The rows that results from row `y` on read in the plane at `plane`.
+  /// The rows that results from row `y` on read in the plane at `plane`; null for those that none reads.
   llvm::SmallVector<mlir::Value> lines(mlir::Value plane, mlir::Value y, int64_t count) const;
   /// Calls body(row of results, tap) for each of `count` rows of results that has a tap in input row `i`.
   void forUses(int64_t i, int64_t count, llvm::function_ref<void(int64_t, int64_t)> body) const;
