@@ -47,6 +47,8 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   moveTransposes(*c.module);
   if (failed(raiseAttention(*c.module)))
     return failure();
+  raiseCodeConv(*c.module);
+  raiseWinograd(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
     return failure();
   return foldConstants(c);

@@ -9,13 +9,13 @@ static constexpr int64_t rowTile = 32, columnTile = 128,
 static constexpr int64_t unroll = 4;
 
 Value qcc::multiply(Kernel &k, Value x, Value y) {
-  if (isa<FloatType>(x.getType()))
+  if (isa<FloatType>(getElementTypeOrSelf(x.getType())))
     return arith::MulFOp::create(k.b, x, y, arith::FastMathFlags::contract);
   return k.b.createOrFold<arith::MulIOp>(x, y);
 }
 
 Value qcc::plus(Kernel &k, Value x, Value y) {
-  if (isa<FloatType>(x.getType()))
+  if (isa<FloatType>(getElementTypeOrSelf(x.getType())))
     return arith::AddFOp::create(k.b, x, y, arith::FastMathFlags::contract);
   return k.b.createOrFold<arith::AddIOp>(x, y);
 }

@@ -38,6 +38,13 @@ Value Kernel::hi() const { return LLVM::LLVMFuncOp(function).getArgument(1); }
 Value Kernel::constant(int64_t value) { return arith::ConstantOp::create(b, b.getI64IntegerAttr(value)); }
 Value Kernel::constantF32(float value) { return arith::ConstantOp::create(b, b.getF32FloatAttr(value)); }
 
+Value Kernel::opaque(Value value) {
+  return LLVM::InlineAsmOp::create(b, value.getType(), value, /*asm_string=*/"", /*constraints=*/"=r,0",
+                                   /*has_side_effects=*/false, /*is_align_stack=*/false, LLVM::TailCallKind::None,
+                                   LLVM::AsmDialectAttr(), ArrayAttr())
+      .getRes();
+}
+
 Value Kernel::argument(Value host) {
   Value &known = byHostValue[host];
   if (!known) {

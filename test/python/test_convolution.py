@@ -3,7 +3,7 @@ import itertools
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from small_models import parse, qcc, relative_error, run
 
@@ -47,6 +47,9 @@ CONVOLUTIONS = {  # input, output channels, kernel, group, strides, pads, dilati
     "3 x 3 strided": ((1, 3, 16, 17), 8, (3, 3), 1, (2, 2), (1, 1, 1, 1), (1, 1)),
     "unpadded": ((1, 3, 9, 8), 4, (3, 2), 1, (1, 1), (0, 0, 0, 0), (1, 1)),
     "dilated": ((1, 4, 12, 13), 6, (3, 3), 2, (3, 2), (2, 0, 1, 3), (2, 3)),
+    "many channels": ((2, 7, 19, 45), 50, (3, 3), 1, (1, 1), (1, 1, 1, 1), (1, 1)),
+    "strided rows": ((1, 6, 40, 100), 30, (5, 3), 2, (2, 2), (2, 1, 2, 1), (1, 1)),
+    "strided and dilated": ((1, 4, 30, 50), 7, (3, 3), 1, (1, 2), (2, 3, 2, 3), (2, 3)),
     "long": ((2, 300, 20), 20, (5,), 1, (1,), (4, 0), (1,)),
     "volume": ((1, 4, 5, 6, 7), 6, (2, 3, 2), 2, (1, 2, 1), (0, 1, 1, 1, 0, 0), (1, 1, 2)),
     "depthwise": ((2, 12, 30, 31), 12, (3, 3), 12, (1, 1), (1, 1, 1, 1), (1, 1)),
@@ -58,16 +61,44 @@ CONVOLUTIONS = {  # input, output channels, kernel, group, strides, pads, dilati
 }
 
 
-@pytest.mark.parametrize("dynamic", (False, True))
+@pytest.mark.parametrize("dynamic, target", ((False, "native"), (False, "x86-64-v2"), (False, "x86-64-v3"), (True, "native")))
 @pytest.mark.parametrize("name", CONVOLUTIONS)
-def test_convolution(name, dynamic, tmp_path):
+def test_convolution(name, dynamic, target, tmp_path):
     shape, outputs, kernel, group, strides, pads, dilations = CONVOLUTIONS[name]
     arrays = {"x": shape, "w": (outputs, shape[1] // group, *kernel), "b": (outputs,)}
     arrays = {key: RNG.standard_normal(value).astype(np.float32) for key, value in arrays.items()}
     attributes = {"group": group, "strides": strides, "pads": pads, "dilations": dilations}
-    y, = run(model("Conv", attributes, {key: array.shape for key, array in arrays.items()}, dynamic), tmp_path, **arrays)
+    shapes = {key: array.shape for key, array in arrays.items()}
+    y, = run(model("Conv", attributes, shapes, dynamic), tmp_path, f"--target={target}", **arrays)
     expected = convolve(**arrays, **attributes)
     assert y.shape == expected.shape and relative_error(y, expected) < 1e-6
+
+
+CONSTANT = {  # input, output channels, pads, what follows: 3 x 3 with constant weights
+    "16 channels": ((2, 16, 32, 32), 16, (1, 1, 1, 1), None),
+    "odd lengths": ((1, 20, 9, 11), 33, (1, 1, 1, 1), "Relu"),
+    "unpadded": ((2, 16, 21, 20), 24, (0, 0, 0, 0), None),
+    "padded unevenly": ((1, 16, 10, 70), 16, (0, 1, 2, 0), "Sigmoid"),
+    "short rows": ((1, 32, 8, 8), 40, (1, 1, 1, 1), "Sigmoid"),
+}
+
+
+@pytest.mark.parametrize("target", ("native", "x86-64-v2", "x86-64-v3"))
+@pytest.mark.parametrize("name", CONSTANT)
+def test_constant_weights(name, target, tmp_path):
+    shape, outputs, pads, after = CONSTANT[name]
+    x, w, b = (RNG.standard_normal(s).astype(np.float32) for s in (shape, (outputs, shape[1], 3, 3), (outputs,)))
+    nodes = [helper.make_node("Conv", ["x", "w", "b"], ["c" if after else "y"], pads=pads)]
+    if after:
+        nodes.append(helper.make_node(after, ["c"], ["y"]))
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, ["N", *shape[1:]])], [value("y", TensorProto.FLOAT, None)],
+                              [numpy_helper.from_array(w, "w"), numpy_helper.from_array(b, "b")])
+    m = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10)
+    assert "Winograd" in qcc(m, tmp_path, "--emit=canonical", "-o", "-").stdout
+    expected = convolve(x, w, b, 1, (1, 1), pads, (1, 1))
+    expected = {None: expected, "Relu": np.maximum(expected, 0), "Sigmoid": 1 / (1 + np.exp(-expected))}[after]
+    assert relative_error(run(m, tmp_path, f"--target={target}", x=x)[0], expected) < 1e-6
 
 
 def test_convolution_of_a_computed_input_into_what_follows(tmp_path):

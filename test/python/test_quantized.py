@@ -40,7 +40,8 @@ def exact_sums(op, x, arrays):
 
 @pytest.mark.parametrize("target", ("native", "x86-64-v2"))
 @pytest.mark.parametrize("bias", (False, True))
-@pytest.mark.parametrize("op, x, w, axis", (("Conv", (2, 40, 9, 11), (3, 40, 3, 3), 0), ("Gemm", (5, 300), (300, 3), 1)))
+@pytest.mark.parametrize("op, x, w, axis", (("Conv", (2, 40, 9, 11), (3, 40, 3, 3), 0), ("Conv", (2, 40, 9, 11), (3, 40, 1, 1), 0),
+                                            ("Conv", (1, 41, 8, 6), (3, 41, 1, 1), 0), ("Gemm", (5, 300), (300, 3), 1)))
 def test_codes(tmp_path, op, x, w, axis, bias, target):
     path, arrays, codes = build(tmp_path, op, x, w, axis, bias)
     sums = exact_sums(op, codes, arrays)

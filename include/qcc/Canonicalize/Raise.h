@@ -29,6 +29,11 @@ void moveTransposes(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale, softcap and mask;
 /// batch and heads may be one axis.
 mlir::LogicalResult raiseAttention(mlir::ModuleOp module);
+/// 1 x 1 convolutions of unsigned codes with constant signed ones: `qcc.CodeConv`, which multiplies bytes.
+void raiseCodeConv(mlir::ModuleOp module);
+/// 3 x 3 convolutions of float32 with constant weights, where tiles take less time: `qcc.Winograd`, with weights that
+/// are transformed now.
+void raiseWinograd(mlir::ModuleOp module);
 /// Inputs that are only ever appended to, and whose extension is an output, become states of the session: the argument
 /// and the result carry `qnt.state`, and nothing of what is stored is copied. Either an operator extends them
 /// (`Operator::extends`), or they are concatenated with new keys or values of attention, which becomes `qcc.Append`. A

@@ -47,6 +47,8 @@ public:
   // Scalars.
   mlir::Value constant(int64_t value);
   mlir::Value constantF32(float value);
+  /// The same integer, of which code generation knows nothing: a loop of so many iterations stays one.
+  mlir::Value opaque(mlir::Value value);
   /// A dimension's value; unless constant, an argument of the kernel.
   mlir::Value dim(Dim dim);
   mlir::Value add(mlir::Value a, mlir::Value b);

@@ -73,6 +73,33 @@ void qcc::emitDepthwise(Lowering &lowering, StringRef name, const Convolution &c
   emitSweep(lowering, name, planes, sweep);
 }
 
+/// Emits the convolution without a copy of its input where it is one of float32 with windows of known lengths.
+static bool emitDirect(Lowering &lowering, StringRef name, const Convolution &c, const Planes &planes) {
+  auto window = planes.floatWindow();
+  SmallVector<Dim> inputDims = dimsOf(c.input.getType()), weightDims = dimsOf(c.weights.getType());
+  auto groups = constantOf(c.groups), channels = constantOf(weightDims[1]), outputs = constantOf(weightDims[0]);
+  auto weights = cast<ShapedType>(c.weights.getType());
+  if (!window || !groups || !channels || !outputs || !weights.getElementType().isF32() || lowering.isFused(c.weights))
+    return false;
+  if (window->taps() == 1 && c.inPlace) // a product of matrices
+    return false;
+  SmallVector<Dim> resultDims = c.resultDims();
+  FloatConvolution direct;
+  direct.window = *window;
+  direct.images = inputDims[0];
+  direct.groups = *groups, direct.channels = *channels, direct.results = *outputs / *groups;
+  direct.planes = [&](Kernel &k) { return k.pointer(c.input); };
+  direct.weights = [&](Kernel &k) { return k.pointer(c.weights); };
+  direct.store = [&](Kernel &k, Value image, Value channel, Value y, Value x, Value sum) {
+    SmallVector<Value> at = {image, channel};
+    if (resultDims.size() == 4)
+      at.push_back(y);
+    at.push_back(x);
+    c.store(k, channel, Index(resultDims, at), sum);
+  };
+  return emitFloatConvolution(lowering, name, direct);
+}
+
 void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution &c) {
   Dimensions &dims = lowering.dims;
   Type accumulator = c.accumulator;
@@ -81,6 +108,8 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
     return emitDepthwise(lowering, name, c);
   Planes planes(lowering, c.input, c.window, accumulator, c.inPlace);
   planes.read = c.read;
+  if (emitDirect(lowering, name, c, planes))
+    return;
   if (!c.inPlace)
     planes.fill();
 
@@ -167,6 +196,12 @@ static LogicalResult inferConv(Infer &infer) {
   return success();
 }
 
+/// Whether the input is read where it is, several times, rather than copied once: float32 with axes of known lengths.
+static bool readsInPlace(const Node &node) {
+  return node.element(0).isF32() && node.rank(0) <= 4 &&
+         llvm::all_of(spatialDims(node, 0), [](Dim dim) { return constantOf(dim).has_value(); });
+}
+
 static LogicalResult lowerConv(const Node &node, Lowering &lowering) {
   auto c = Convolution::of(node, lowering.dims, 0, 1, accumulatorOf(node.element(0)));
   if (failed(c))
@@ -186,6 +221,6 @@ void qcc::registerConv(OperatorRegistry &registry) {
   op.infer = inferConv;
   op.lower = lowerConv;
   op.acceptsEpilogue = true;
-  op.readsOnce = [](const Node &node, unsigned i) { return i == 0 && !isPlain(node); };
+  op.readsOnce = [](const Node &node, unsigned i) { return i == 0 && !isPlain(node) && !readsInPlace(node); };
   registry.add(op);
 }

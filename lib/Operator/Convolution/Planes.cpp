@@ -137,6 +137,34 @@ void Planes::fillScratch(Kernel &k, Value image) {
   });
 }
 
+/// An axis whose lengths are all known.
+static std::optional<FloatWindow::Axis> knownAxis(const WindowAxis &axis) {
+  auto input = constantOf(axis.input), kernel = constantOf(axis.kernel), output = constantOf(axis.output);
+  auto before = constantOf(axis.before);
+  if (!input || !kernel || !output || !before)
+    return std::nullopt;
+  return FloatWindow::Axis{*input, *kernel, *output, axis.stride, axis.dilation, *before};
+}
+
+std::optional<FloatWindow> Planes::floatWindow() const {
+  Type element = cast<ShapedType>(tensor.getType()).getElementType();
+  if (window.size() > 2 || !type.isF32() || !element.isF32() || lowering.isFused(tensor))
+    return std::nullopt;
+  auto across = knownAxis(window.back());
+  auto down = window.size() == 2 ? knownAxis(window.front()) : FloatWindow::Axis();
+  Kernel probe(lowering, "probe", lowering.loc);
+  Value some = probe.constantF32(0);
+  if (!across || !down || read(probe, some) != some)
+    return std::nullopt;
+  return FloatWindow{*down, *across, outside};
+}
+
+Value Planes::address(Kernel &k, Value image) const {
+  Value first = k.mul(image, k.dim(dims.product(ArrayRef(shape).drop_front(2))));
+  return LLVM::GEPOp::create(k.b, k.pointer(tensor).getType(), type, k.pointer(tensor), ArrayRef<LLVM::GEPArg>{first},
+                             LLVM::GEPNoWrapFlags::inbounds);
+}
+
 Value Planes::load(Kernel &k, Value image, Value at) const {
   if (scratch)
     return k.loadAt(scratch, at, type);

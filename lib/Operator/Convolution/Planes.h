@@ -2,7 +2,7 @@
 #pragma once
 
 #include "Window.h"
-#include "qcc/Tile/Lowering.h"
+#include "qcc/Target/FloatWindows.h"
 
 namespace qcc {
 
@@ -40,6 +40,12 @@ public:
   void fillScratch(Kernel &k, mlir::Value image);
   mlir::Value load(Kernel &k, mlir::Value image, mlir::Value at) const;
   bool readsInPlace() const { return inPlace; }
+
+  /// The window, where it has at most two axes of known lengths over elements that are used as they stand in memory,
+  /// in float32.
+  std::optional<FloatWindow> floatWindow() const;
+  /// Where an image of the tensor itself begins.
+  mlir::Value address(Kernel &k, mlir::Value image) const;
 
 private:
   llvm::SmallVector<Dim> rowSpace() const;

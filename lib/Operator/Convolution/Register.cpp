@@ -4,9 +4,11 @@
 
 void qcc::registerConvolution(OperatorRegistry &registry) {
   registerCausalConv(registry);
+  registerCodeConv(registry);
   registerConv(registry);
   registerConvTranspose(registry);
   registerDeformConv(registry);
   registerGlobalPool(registry);
   registerPool(registry);
+  registerWinograd(registry);
 }

@@ -122,7 +122,34 @@ private:
 };
 } // namespace
 
+/// Emits the sweep in vectors where it is one over float32 as it stands in memory.
+static bool emitWideSweep(Lowering &lowering, StringRef name, const Planes &planes, const Sweep &sweep) {
+  size_t rank = sweep.window.size();
+  auto window = sweep.accumulator.isF32() ? planes.floatWindow() : std::nullopt;
+  if (!window)
+    return false;
+  FloatSweep wide;
+  Dimensions &dims = lowering.dims;
+  wide.window = *window, wide.units = sweep.units;
+  wide.work = dims.product(
+      {dims.product(sweep.units), dims.product(outputDims(sweep.window)), dims.product(kernelDims(sweep.window))});
+  wide.plane = [&](Kernel &k, ArrayRef<Value> unit) { return planes.address(k, sweep.image(k, unit)); };
+  wide.initial = sweep.initial, wide.weight = sweep.weight, wide.combine = sweep.combine;
+  SmallVector<Dim> shape(sweep.units);
+  llvm::append_range(shape, outputDims(sweep.window));
+  wide.store = [&, shape](Kernel &k, ArrayRef<Value> unit, Value y, Value x, Value result) {
+    SmallVector<Value> at(unit);
+    if (rank == 2)
+      at.push_back(y);
+    at.push_back(x);
+    sweep.store(k, Index(shape, at), result);
+  };
+  return emitFloatSweep(lowering, name, wide);
+}
+
 void qcc::emitSweep(Lowering &lowering, StringRef name, Planes &planes, const Sweep &sweep) {
+  if (emitWideSweep(lowering, name, planes, sweep))
+    return;
   if (!planes.readsInPlace() && !planes.fitsScratch())
     planes.fill();
   Dimensions &dims = lowering.dims;

@@ -14,6 +14,7 @@ struct Sweep {
   std::function<mlir::Value(Kernel &)> initial;
   /// The factor of a tap, by its number in the kernel; there need not be one.
   std::function<mlir::Value(Kernel &, llvm::ArrayRef<mlir::Value> unit, mlir::Value tap)> weight;
+  /// Of scalars or of vectors.
   std::function<mlir::Value(Kernel &, mlir::Value sum, mlir::Value element, mlir::Value weight)> combine;
   /// Takes each result once; `at` is its index in units x output.
   std::function<void(Kernel &, const Index &at, mlir::Value result)> store;

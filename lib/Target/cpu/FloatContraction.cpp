@@ -1,61 +1,19 @@
 // Contractions in float32: register tiles over panels of the right operand.
 #include "qcc/Target/FloatContraction.h"
-#include "Simd.h"
+#include "TileShape.h"
+#include "Widen.h"
 
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t depthTile = 128; // a panel of the right operand stays in the first cache
-static constexpr int64_t rowBlock = 256;  // rows that share a panel: their sums stay in the second cache
-static constexpr int64_t leastUnits = 8;  // row blocks are made smaller until there is work for several threads
-static constexpr int64_t unroll = 4;      // steps of depth in straight code
-
-namespace {
-/// Rows × registers of a tile.
-struct TileShape {
-  int64_t rows, vectors;
-};
-} // namespace
-
-/// Tiles whose sums, one row of the right operand and a broadcast fit into the registers; the best one first.
-static ArrayRef<TileShape> shapesOf(Simd::Isa isa) {
-  static const TileShape wide[] = {{8, 3}, {12, 2}, {6, 4}, {4, 6}, {24, 1}, {3, 6}, {2, 6}, {1, 6}};
-  static const TileShape narrow[] = {{6, 2}, {4, 3}, {12, 1}, {3, 4}, {2, 4}, {1, 4}};
-  static const TileShape plain[] = {{4, 2}, {3, 2}, {8, 1}, {2, 4}, {1, 4}}; // a product needs a register of its own
-  switch (isa) {
-  case Simd::Isa::Avx512:
-  case Simd::Isa::Neon:
-    return wide;
-  case Simd::Isa::Avx2:
-    return narrow;
-  case Simd::Isa::Sse:
-    return plain;
-  }
-  return plain;
-}
+static constexpr int64_t depthTile = 128;       // a panel of the right operand stays in the first cache
+static constexpr int64_t rowBlock = 256;        // rows that share a panel: their sums stay in the second cache
+static constexpr int64_t leastUnits = 8;        // row blocks are made smaller until there is work for several threads
+static constexpr int64_t secondCache = 1 << 18; // a larger left operand is fetched ahead
+static constexpr int64_t page = 4096;           // bytes
+static constexpr int64_t unroll = 4;            // steps of depth in straight code
 
 static int64_t roundUp(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-
-/// The shape that computes the fewest sums in vain.
-static TileShape chooseShape(Simd::Isa isa, int lanes, Dim rows, Dim columns) {
-  auto knownRows = constantOf(rows), knownColumns = constantOf(columns);
-  TileShape best = shapesOf(isa).front();
-  double least = -1;
-  for (const TileShape &shape : shapesOf(isa)) {
-    int64_t width = shape.vectors * lanes;
-    double across =
-        knownColumns ? double(roundUp(*knownColumns, width)) / double(std::max<int64_t>(*knownColumns, 1)) : 1;
-    double down = 1;
-    if (knownRows) // rows that are left over are computed with fewer sums side by side
-      down = 1 + 0.5 * double(*knownRows % shape.rows) / double(std::max<int64_t>(*knownRows, 1));
-    bool isTooHigh = knownRows && shape.rows > std::max<int64_t>(*knownRows, 1);
-    double cost = across * down * (isTooHigh ? 2 : 1) *
-                  (24.0 / double(std::min<int64_t>(24, shape.rows * shape.vectors)) * 0.1 + 0.9);
-    if (least < 0 || cost < least * 0.97)
-      best = shape, least = cost;
-  }
-  return best;
-}
 
 /// The address that a value was loaded from, when it is a float32 as it stands in memory.
 static Value addressOf(Value value) {
@@ -66,17 +24,22 @@ static Value addressOf(Value value) {
 namespace {
 class FloatContraction {
 public:
-  FloatContraction(Kernel &kernel, const Contraction &contraction)
+  FloatContraction(Kernel &kernel, const Contraction &contraction, bool storesWide)
       : k(kernel), s(kernel, /*integer=*/false), b(kernel.b), c(contraction),
-        shape(chooseShape(s.isa, s.lanes, c.rows, c.columns)), width(shape.vectors * s.lanes) {
+        shape(TileShape::choose(s.isa, s.lanes, c.rows, c.columns)), width(shape.vectors * s.lanes),
+        storesWide(storesWide) {
     auto depth = constantOf(c.depth);
     pieces = depth ? std::max<int64_t>(1, (*depth + depthTile - 1) / depthTile) : 0;
     depthStep = depth ? std::max<int64_t>(1, (*depth + pieces - 1) / pieces) : depthTile;
     block = chooseBlock();
+    if (auto rows = constantOf(c.rows); rows && depth)
+      prefetchesLeft = *rows * *depth * 4 > secondCache;
     // A matrix with few rows is not worth copying the other operand for.
-    auto rows = constantOf(c.rows);
-    copiesRight = !(c.rightIsContiguous && rows && *rows <= 2);
-    sums = k.threadScratch((block + 1) * width * 4);
+    auto rows = constantOf(c.rows), columns = constantOf(c.columns);
+    bool isNear = columns && *columns % width == 0 && *columns * 4 <= page; // its rows
+    copiesRight = !(c.rightIsContiguous && rows && *rows <= (isNear ? 2 * shape.rows : 2));
+    if (!storesWide || pieces != 1)
+      sums = k.threadScratch((block + 1) * width * 4);
     if (copiesRight)
       panel = k.threadScratch(depthStep * width * 4);
     if (!c.leftIsContiguous)
@@ -95,7 +58,16 @@ public:
     columnsLeft = k.sub(k.dim(c.columns), firstColumn);
     rowsLeft = k.min(k.constant(block), k.sub(k.dim(c.rows), firstRow));
     if (pieces == 1) {
-      writePiece(k.constant(0), k.dim(c.depth), /*isFirst=*/true);
+      writePiece(k.constant(0), k.dim(c.depth), /*isFirst=*/true, /*isLast=*/true);
+    } else if (pieces) {
+      int64_t last = (pieces - 1) * depthStep;
+      writePiece(k.constant(0), k.constant(depthStep), /*isFirst=*/true, /*isLast=*/false);
+      if (pieces > 2)
+        k.loop(
+            k.constant(depthStep), k.constant(last),
+            [&](Value start) { writePiece(start, k.constant(depthStep), /*isFirst=*/false, /*isLast=*/false); },
+            depthStep);
+      writePiece(k.constant(last), k.constant(*constantOf(c.depth) - last), /*isFirst=*/false, /*isLast=*/true);
     } else {
       k.loop(k.constant(0), rowsLeft, [&](Value row) {
         for (int64_t v = 0; v < shape.vectors; ++v)
@@ -104,14 +76,13 @@ public:
       k.loop(
           k.constant(0), k.dim(c.depth),
           [&](Value start) {
-            Value length = pieces && *constantOf(c.depth) % depthStep == 0
-                               ? k.constant(depthStep)
-                               : k.min(k.constant(depthStep), k.sub(k.dim(c.depth), start));
-            writePiece(start, length, /*isFirst=*/false);
+            Value length = k.min(k.constant(depthStep), k.sub(k.dim(c.depth), start));
+            writePiece(start, length, /*isFirst=*/false, /*isLast=*/false);
           },
           depthStep);
     }
-    storeSums();
+    if (!storesWide || !pieces)
+      storeSums();
   }
 
 private:
@@ -133,8 +104,9 @@ private:
   Value sumAt(Value row, int64_t v) { return s.at(s.at(sums, k.mul(row, k.constant(width * 4))), v * s.lanes * 4); }
 
   /// Adds the products of `length` steps of depth from `start` on.
-  void writePiece(Value start, Value length, bool isFirst) {
+  void writePiece(Value start, Value length, bool isFirst, bool isLast) {
     depthStart = start, depthLength = length;
+    readsSums = !isFirst, storesTiles = storesWide && isLast;
     if (copiesRight)
       copyRight();
     if (!c.leftIsContiguous)
@@ -143,13 +115,23 @@ private:
     int64_t step = shape.rows;
     Value whole = k.mul(k.div(rowsLeft, k.constant(step)), k.constant(step));
     if (!rows || *rows >= step)
-      k.loop(k.constant(0), whole, [&](Value row) { multiplyTile(row, step, isFirst); }, step);
+      k.loop(k.constant(0), whole, [&](Value row) { multiplyTile(row, step); }, step);
     if (rows && *rows <= block) { // one block: what is left over is known
       if (int64_t rest = *rows % step)
-        multiplyTile(k.constant(*rows - rest), rest, isFirst);
+        multiplyTile(k.constant(*rows - rest), rest);
     } else if (!rows || *rows % step) {
-      k.loop(whole, rowsLeft, [&](Value row) { multiplyTile(row, 1, isFirst); });
+      k.loop(whole, rowsLeft, [&](Value row) { multiplyTile(row, 1); });
     }
+  }
+
+  /// Which lanes of register `v` of a row are columns.
+  Value maskOf(int64_t v) {
+    SmallVector<int32_t> lane;
+    for (int i = 0; i < s.lanes; ++i)
+      lane.push_back(int32_t(v * s.lanes + i));
+    Value lanes = arith::ConstantOp::create(b, DenseElementsAttr::get(s.dwords, ArrayRef<int32_t>(lane)));
+    Value limit = s.spread(s.dwords, arith::TruncIOp::create(b, s.i32, columnsLeft));
+    return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lanes, limit);
   }
 
   /// Loads the registers of row `step` of the right operand; what lies beyond the last column is 0.
@@ -161,13 +143,7 @@ private:
         result.push_back(s.load(s.floats, at, 4));
         continue;
       }
-      SmallVector<int32_t> lane;
-      for (int i = 0; i < s.lanes; ++i)
-        lane.push_back(int32_t(v * s.lanes + i));
-      Value lanes = arith::ConstantOp::create(b, DenseElementsAttr::get(s.dwords, ArrayRef<int32_t>(lane)));
-      Value limit = s.spread(s.dwords, arith::TruncIOp::create(b, s.i32, columnsLeft));
-      Value mask = arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lanes, limit);
-      result.push_back(LLVM::MaskedLoadOp::create(b, s.floats, at, mask, s.splat(0.0f), 4));
+      result.push_back(LLVM::MaskedLoadOp::create(b, s.floats, at, maskOf(v), s.splat(0.0f), 4));
     }
     return result;
   }
@@ -221,18 +197,18 @@ private:
     });
   }
 
-  void multiplyTile(Value row, int64_t rows, bool isFirst) {
+  void multiplyTile(Value row, int64_t rows) {
     if (copiesRight)
-      return multiplyTile(row, rows, isFirst, true);
-    byColumns([&](bool isWhole) { multiplyTile(row, rows, isFirst, isWhole); });
+      return multiplyTile(row, rows, true);
+    byColumns([&](bool isWhole) { multiplyTile(row, rows, isWhole); });
   }
 
-  void multiplyTile(Value row, int64_t rows, bool isFirst, bool isWhole) {
+  void multiplyTile(Value row, int64_t rows, bool isWhole) {
     SmallVector<Value> acc, left;
     for (int64_t r = 0; r < rows; ++r) {
       Value line = k.add(row, k.constant(r));
       for (int64_t v = 0; v < shape.vectors; ++v)
-        acc.push_back(isFirst ? s.splat(0.0f) : s.load(s.floats, sumAt(line, v), 4));
+        acc.push_back(readsSums ? s.load(s.floats, sumAt(line, v), 4) : s.splat(0.0f));
       if (leftPanel) {
         left.push_back(s.at(leftPanel, k.mul(line, k.constant(depthStep * 4))));
         continue;
@@ -258,6 +234,10 @@ private:
     };
     auto straight = [&](Value d, ValueRange in) {
       SmallVector<Value> sum(in);
+      if (prefetchesLeft && !leftPanel) // the rows of the next tile
+        for (Value line : left)
+          LLVM::Prefetch::create(b, s.at(s.at(line, k.mul(d, k.constant(4))), *constantOf(c.depth) * shape.rows * 4),
+                                 /*rw=*/0, /*hint=*/3, /*cache=*/1);
       for (int64_t i = 0; i < unroll; ++i)
         sum = step(sum, d, i);
       return sum;
@@ -268,9 +248,24 @@ private:
       acc = k.loop(k.constant(0), whole, acc, straight, unroll);
     if (!known || *known % unroll)
       acc = k.loop(whole, depthLength, acc, [&](Value d, ValueRange in) { return step(SmallVector<Value>(in), d, 0); });
+    if (storesTiles)
+      return byColumns([&](bool isWhole) { storeTile(row, acc, isWhole); });
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t v = 0; v < shape.vectors; ++v)
         s.store(acc[r * shape.vectors + v], sumAt(k.add(row, k.constant(r)), v), 4);
+  }
+
+  /// Gives the finished sums of a tile away, a register at a time.
+  void storeTile(Value row, ArrayRef<Value> acc, bool isWhole) {
+    SmallVector<Value> masks;
+    for (int64_t v = 0; v < shape.vectors; ++v)
+      masks.push_back(isWhole ? Value() : maskOf(v));
+    for (auto [i, sum] : llvm::enumerate(acc)) {
+      int64_t v = int64_t(i) % shape.vectors;
+      Value line = k.add(k.add(firstRow, row), k.constant(int64_t(i) / shape.vectors));
+      emitWide(s, k.add(firstColumn, k.constant(v * s.lanes)), sum, masks[v],
+               [&](Value column, Value element) { c.store(k, batch, line, column, element); });
+    }
   }
 
   void storeSums() {
@@ -290,9 +285,10 @@ private:
   ImplicitLocOpBuilder &b;
   const Contraction &c;
   const TileShape shape;
-  const int64_t width; // columns of a tile and of a panel
+  const int64_t width;   // columns of a tile and of a panel
+  const bool storesWide; // from registers
   int64_t pieces, depthStep, block;
-  bool copiesRight;
+  bool prefetchesLeft = false, copiesRight, readsSums = false, storesTiles = false;
   SmallVector<Value> batch;
   Value sums, panel, leftPanel, firstColumn, firstRow, columnsLeft, rowsLeft, depthStart, depthLength;
 };
@@ -300,16 +296,19 @@ private:
 
 void qcc::emitFloatContraction(Lowering &lowering, llvm::StringRef name, const Contraction &contraction) {
   Contraction c = contraction;
+  bool storesWide;
   { // Operands that promise more than a plain load keep are copied element by element.
     Kernel probe(lowering, "probe", lowering.loc);
     SmallVector<Value> batch(c.batches.size(), probe.constant(0));
     Value zero = probe.constant(0);
     c.leftIsContiguous &= bool(addressOf(c.left(probe, batch, zero, zero)));
     c.rightIsContiguous &= bool(addressOf(c.right(probe, batch, zero, zero)));
+    Simd simd(probe, /*integer=*/false);
+    storesWide = isWide(simd, [&](Value column, Value sum) { c.store(probe, batch, zero, column, sum); });
   }
   Dimensions &dims = lowering.dims;
   Kernel k(lowering, name, lowering.loc);
-  FloatContraction writer(k, c);
+  FloatContraction writer(k, c, storesWide);
   SmallVector<Dim> space = writer.space(dims);
   k.loop(k.lo(), k.hi(), [&](Value unit) {
     SmallVector<Value> at = k.delinearize(unit, space);

@@ -28,8 +28,8 @@ llvm::StringRef Simd::instruction(const TargetFacts &facts, bool integer) {
   return "";
 }
 
-Simd::Simd(Kernel &kernel, bool integer)
-    : k(kernel), b(kernel.b), isa(isaOf(kernel.lowering.facts, integer)), lanes(lanesOf(isa)),
+Simd::Simd(Kernel &kernel, bool integer, int most)
+    : k(kernel), b(kernel.b), isa(isaOf(kernel.lowering.facts, integer)), lanes(std::min(lanesOf(isa), most)),
       hasVnni(isa == Isa::Avx512 && kernel.lowering.facts.has("avx512vnni")),
       hasDotprod(kernel.lowering.facts.has("dotprod")) {
   i8 = b.getI8Type(), i16 = b.getI16Type(), i32 = b.getI32Type(), i64 = b.getI64Type(), f32 = b.getF32Type();

@@ -12,7 +12,8 @@ public:
   enum class Isa { Avx512, Avx2, Sse, Neon };
 
   /// `integer` says that int8 dot products will be emitted: AVX-512 without VNNI has none as good as AVX2's.
-  Simd(Kernel &kernel, bool integer);
+  /// `most` limits the lanes, for rows that do not fill a register.
+  Simd(Kernel &kernel, bool integer, int most = 16);
 
   Kernel &k;
   mlir::ImplicitLocOpBuilder &b;
