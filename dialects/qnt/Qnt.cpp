@@ -45,3 +45,15 @@ LogicalResult LinearOp::verify() {
     return emitOpError("has the unknown compute type '") << getAct() << "'";
   return success();
 }
+
+LogicalResult LookupOp::verify() {
+  auto w = cast<RankedTensorType>(getWeight().getType()), y = cast<RankedTensorType>(getY().getType());
+  auto indices = cast<RankedTensorType>(getIndices().getType());
+  if (w.getRank() != 2)
+    return emitOpError("needs a matrix of weights, got ") << w;
+  if (!isa<IntegerType>(indices.getElementType()))
+    return emitOpError("has indices that are no integers: ") << indices;
+  if (y.getRank() != indices.getRank() + 1 || y.getShape().back() != w.getDimSize(1))
+    return emitOpError("takes rows of ") << w << " by " << indices << ", which is no " << y;
+  return success();
+}

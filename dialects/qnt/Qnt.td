@@ -52,4 +52,22 @@ def Qnt_LinearOp : Qnt_Op<"linear", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Qnt_LookupOp : Qnt_Op<"lookup", [Pure]> {
+  let summary = "Rows of a weight matrix by their numbers";
+  let description = [{
+    An embedding that shares its matrix with a linear operation: one copy of the weights, in one format. `indices` are integers of any rank; negative ones
+    count from the end. The result has the dimensions of the indices, then a row.
+
+    ```mlir
+    %y = qnt.lookup %w[%tokens] : (tensor<512x64xf32>, tensor<?x?xi64>) -> tensor<?x?x64xf32>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$weight, AnyRankedTensor:$indices);
+  let results = (outs AnyRankedTensor:$y);
+  let assemblyFormat = [{
+    $weight `[` $indices `]` attr-dict `:` `(` type($weight) `,` type($indices) `)` `->` type($y)
+  }];
+  let hasVerifier = 1;
+}
+
 #endif // QCC_DIALECTS_QNT

@@ -144,7 +144,9 @@ private:
     if (!found)
       return refuse(found.reason());
     const std::vector<float> &s = found->scales;
-    if (llvm::all_of(s, [](float value) { return value == 1; }))
+    // A matrix that a lookup shares cannot be scaled for its products alone.
+    bool isShared = llvm::any_of(weights, [](qnt::WeightOp weight) { return !weight->hasOneUse(); });
+    if (isShared || llvm::all_of(s, [](float value) { return value == 1; }))
       return success();
     for (std::vector<float> &matrix : matrices)
       for (size_t i = 0; i < matrix.size(); ++i)

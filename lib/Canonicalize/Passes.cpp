@@ -39,6 +39,8 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
        always(raiseWinograd)},
       {"recognize-states", "Makes states of the session of inputs that are only appended to", true, recognizeStates},
       {"raise-linear", "Makes qnt.linear of products with constant matrices", true, always(raiseLinear)},
+      {"raise-lookup", "Makes qnt.lookup of rows gathered from the matrix of a linear operation", true,
+       always(raiseLookup)},
   };
   return passes;
 }

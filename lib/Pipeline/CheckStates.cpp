@@ -35,7 +35,7 @@ static void exposeValues(ModuleOp module) {
   llvm::StringMap<Operation *> lasts;
   SmallVector<Operation *> order;
   for (Operation &op : main.getBody().front()) {
-    if (!isa<onnx::NodeOp, qnt::LinearOp>(op) || nodeName(&op).empty())
+    if (!isa<onnx::NodeOp, qnt::LinearOp, qnt::LookupOp>(op) || nodeName(&op).empty())
       continue;
     lasts[nodeName(&op)] = &op;
     order.push_back(&op);
@@ -63,41 +63,67 @@ static void exposeValues(ModuleOp module) {
   }
 }
 
-/// Replaces linear operations by products with what their weights decode to: the quantized program's reference
-/// semantics.
-static LogicalResult expandLinears(Compilation &c) {
-  SmallVector<qnt::LinearOp> linears;
-  c.module->walk([&](qnt::LinearOp op) { linears.push_back(op); });
-  OpBuilder b(&c.context);
-  for (qnt::LinearOp linear : linears) {
-    auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
-    auto format = findFormat(weight.getFormat());
-    if (!format)
-      return linear.emitError(llvm::toString(format.takeError()));
-    auto decoded = decodeWeight(c, weight, *format);
-    if (!decoded)
-      return linear.emitError(llvm::toString(decoded.takeError()));
-    auto type = cast<RankedTensorType>(weight.getResult().getType());
-    int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
-    std::vector<float> transposed(decoded->size());
+/// What a weight decodes to, as a constant of the program: its rows, or its columns for a product to read.
+static FailureOr<Value> decodedConstant(Compilation &c, OpBuilder &b, Operation *reader, qnt::WeightOp weight,
+                                        bool isTransposed) {
+  auto format = findFormat(weight.getFormat());
+  if (!format)
+    return reader->emitError(llvm::toString(format.takeError()));
+  auto decoded = decodeWeight(c, weight, *format);
+  if (!decoded)
+    return reader->emitError(llvm::toString(decoded.takeError()));
+  auto type = cast<RankedTensorType>(weight.getResult().getType());
+  int64_t rows = type.getDimSize(0), columns = type.getDimSize(1);
+  std::vector<float> values = std::move(*decoded);
+  if (isTransposed) {
+    std::vector<float> transposed(values.size());
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t column = 0; column < columns; ++column)
-        transposed[column * rows + row] = (*decoded)[row * columns + column];
-    ArrayRef<char> bytes(reinterpret_cast<const char *>(transposed.data()), transposed.size() * sizeof(float));
-    ElementsAttr data =
-        DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()), weight.getName(),
-                                       HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
-    b.setInsertionPoint(linear);
-    Value matrix = onnx::WeightOp::create(b, linear.getLoc(), RankedTensorType::get({columns, rows}, b.getF32Type()),
-                                          weight.getName(), data);
-    auto product =
-        onnx::NodeOp::create(b, linear.getLoc(), TypeRange{linear.getY().getType()}, b.getStringAttr("MatMul"),
-                             b.getStringAttr(""), b.getI64IntegerAttr(13), b.getDictionaryAttr({}), DictionaryAttr(),
-                             DenseI64ArrayAttr(), ValueRange{linear.getX(), matrix}, 0);
-    linear.getY().replaceAllUsesWith(product->getResult(0));
-    linear.erase();
+        transposed[column * rows + row] = values[row * columns + column];
+    values = std::move(transposed);
+    std::swap(rows, columns);
+  }
+  ArrayRef<char> bytes(reinterpret_cast<const char *>(values.data()), values.size() * sizeof(float));
+  ElementsAttr data =
+      DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()), weight.getName(),
+                                     HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+  return Value(onnx::WeightOp::create(b, reader->getLoc(), RankedTensorType::get({rows, columns}, b.getF32Type()),
+                                      weight.getName(), data));
+}
+
+/// Replaces what reads quantized weights by nodes that read what the weights decode to: the quantized program's
+/// reference semantics.
+static LogicalResult expandWeights(Compilation &c) {
+  OpBuilder b(&c.context);
+  auto replace = [&](Operation *op, Value packed, bool isProduct, Value other) -> LogicalResult {
+    auto weight = packed.getDefiningOp<qnt::WeightOp>();
+    b.setInsertionPoint(op);
+    auto matrix = decodedConstant(c, b, op, weight, isProduct);
+    if (failed(matrix))
+      return failure();
+    SmallVector<Value> operands = {*matrix, other};
+    if (isProduct)
+      std::swap(operands[0], operands[1]);
+    auto node = onnx::NodeOp::create(b, op->getLoc(), op->getResultTypes(), b.getStringAttr(isProduct ? "MatMul" : "Gather"),
+                                     b.getStringAttr(""), b.getI64IntegerAttr(13), b.getDictionaryAttr({}),
+                                     DictionaryAttr(), DenseI64ArrayAttr(), operands, 0);
+    op->replaceAllUsesWith(node->getResults());
+    op->erase();
     if (weight.use_empty())
       weight.erase();
+    return success();
+  };
+  SmallVector<Operation *> readers;
+  c.module->walk([&](Operation *op) {
+    if (isa<qnt::LinearOp, qnt::LookupOp>(op))
+      readers.push_back(op);
+  });
+  for (Operation *op : readers) {
+    auto linear = dyn_cast<qnt::LinearOp>(op);
+    auto lookup = dyn_cast<qnt::LookupOp>(op);
+    if (failed(linear ? replace(op, linear.getWeight(), true, linear.getX())
+                      : replace(op, lookup.getWeight(), false, lookup.getIndices())))
+      return failure();
   }
   return success();
 }
@@ -178,7 +204,7 @@ FailureOr<bool> qcc::checkStates(MLIRContext &context, const CompileOptions &giv
   auto at = [&](CompileOptions use, StringRef state, StringRef stage, bool expands,
                 bool exposes) -> FailureOr<StateValues> {
     Compilation c(context, std::move(use));
-    if (failed(runStages(c, "", stage)) || (expands && failed(expandLinears(c))))
+    if (failed(runStages(c, "", stage)) || (expands && failed(expandWeights(c))))
       return failure();
     if (exposes)
       exposeValues(*c.module);

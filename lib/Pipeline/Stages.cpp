@@ -60,6 +60,7 @@ static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
+  raiseLookup(*c.module);
   return success(succeeded(chooseFormats(c)) && succeeded(runMethod(c)));
 }
 

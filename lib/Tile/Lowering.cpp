@@ -445,6 +445,10 @@ LogicalResult Lowering::block(Block &block) {
       loc = op.getLoc();
       if (failed(lowerLinear(linear, *this)))
         return failure();
+    } else if (auto lookup = dyn_cast<qnt::LookupOp>(op)) {
+      loc = op.getLoc();
+      if (failed(lowerLookup(lookup, *this)))
+        return failure();
     }
   loc = outer;
   return success();

@@ -41,5 +41,8 @@ void raiseWinograd(mlir::ModuleOp module);
 mlir::LogicalResult recognizeStates(mlir::ModuleOp module);
 /// Products with constant matrices, as `qnt.linear`.
 void raiseLinear(mlir::ModuleOp module);
+/// Rows gathered from a matrix that a linear operation multiplies with, as `qnt.lookup`: tied embeddings are stored
+/// once.
+void raiseLookup(mlir::ModuleOp module);
 
 } // namespace qcc

@@ -1,5 +1,5 @@
 // Elements chosen by their position: Trilu, OneHot, ReverseSequence, CenterCropPad.
-#include "Bounds.h"
+#include "qcc/Tile/Bounds.h"
 #include "Register.h"
 #include "qcc/Tile/Lowering.h"
 

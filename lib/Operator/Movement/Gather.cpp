@@ -1,5 +1,5 @@
 // Elements chosen by indices: Gather, GatherElements and GatherND.
-#include "Bounds.h"
+#include "qcc/Tile/Bounds.h"
 #include "Register.h"
 #include "View.h"
 

@@ -1,7 +1,7 @@
 // Copies of a tensor in which elements that indices choose are replaced: ScatterElements, Scatter, ScatterND and
 // TensorScatter.
 #include "Blocks.h"
-#include "Bounds.h"
+#include "qcc/Tile/Bounds.h"
 #include "Register.h"
 
 using namespace mlir;

@@ -1,4 +1,4 @@
-#include "Bounds.h"
+#include "qcc/Tile/Bounds.h"
 
 using namespace mlir;
 using namespace qcc;
