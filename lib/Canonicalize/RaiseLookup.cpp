@@ -30,8 +30,8 @@ void qcc::raiseLookup(ModuleOp module) {
       continue;
     weight->moveBefore(&block, block.begin());
     OpBuilder b(node);
-    node->getResult(0).replaceAllUsesWith(qnt::LookupOp::create(b, node.getLoc(), node->getResult(0).getType(),
-                                                                weight.getResult(), node->getOperand(1)));
+    node->getResult(0).replaceAllUsesWith(
+        qnt::LookupOp::create(b, node.getLoc(), node->getResult(0).getType(), weight.getResult(), node->getOperand(1)));
     node.erase();
     if (table->use_empty())
       table.erase();

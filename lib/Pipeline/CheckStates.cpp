@@ -104,9 +104,9 @@ static LogicalResult expandWeights(Compilation &c) {
     SmallVector<Value> operands = {*matrix, other};
     if (isProduct)
       std::swap(operands[0], operands[1]);
-    auto node = onnx::NodeOp::create(b, op->getLoc(), op->getResultTypes(), b.getStringAttr(isProduct ? "MatMul" : "Gather"),
-                                     b.getStringAttr(""), b.getI64IntegerAttr(13), b.getDictionaryAttr({}),
-                                     DictionaryAttr(), DenseI64ArrayAttr(), operands, 0);
+    auto node = onnx::NodeOp::create(
+        b, op->getLoc(), op->getResultTypes(), b.getStringAttr(isProduct ? "MatMul" : "Gather"), b.getStringAttr(""),
+        b.getI64IntegerAttr(13), b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(), operands, 0);
     op->replaceAllUsesWith(node->getResults());
     op->erase();
     if (weight.use_empty())

@@ -1,6 +1,6 @@
 // Elements chosen by their position: Trilu, OneHot, ReverseSequence, CenterCropPad.
-#include "qcc/Tile/Bounds.h"
 #include "Register.h"
+#include "qcc/Tile/Bounds.h"
 #include "qcc/Tile/Lowering.h"
 
 using namespace mlir;

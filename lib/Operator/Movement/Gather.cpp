@@ -1,7 +1,7 @@
 // Elements chosen by indices: Gather, GatherElements and GatherND.
-#include "qcc/Tile/Bounds.h"
 #include "Register.h"
 #include "View.h"
+#include "qcc/Tile/Bounds.h"
 
 using namespace mlir;
 using namespace qcc;

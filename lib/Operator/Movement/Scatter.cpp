@@ -1,8 +1,8 @@
 // Copies of a tensor in which elements that indices choose are replaced: ScatterElements, Scatter, ScatterND and
 // TensorScatter.
 #include "Blocks.h"
-#include "qcc/Tile/Bounds.h"
 #include "Register.h"
+#include "qcc/Tile/Bounds.h"
 
 using namespace mlir;
 using namespace qcc;

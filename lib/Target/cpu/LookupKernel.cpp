@@ -1,7 +1,7 @@
 // Rows of a packed weight by their numbers: what a tied embedding reads.
 #include "Decode.h"
-#include "qcc/Tile/Bounds.h"
 #include "qcc/Target/Linear.h"
+#include "qcc/Tile/Bounds.h"
 
 using namespace mlir;
 using namespace qcc;

@@ -77,3 +77,21 @@ func.func @computeType(%x: tensor<3x4xf32>, %w: tensor<2x4xf32>) {
   %y = qnt.linear %x, %w act "int3" : (tensor<3x4xf32>, tensor<2x4xf32>) -> tensor<3x2xf32>
   return
 }
+
+// -----
+
+func.func @lookupOfOtherRows(%i: tensor<2x3xi64>) {
+  %w = qnt.weight "w" as "float32" in "rows" dense<0> : tensor<128xi8> : tensor<8x4xf32>
+  // expected-error @+1 {{'qnt.lookup' op takes rows of 'tensor<8x4xf32>' by 'tensor<2x3xi64>', which is no 'tensor<2x3x8xf32>'}}
+  %y = qnt.lookup %w[%i] : (tensor<8x4xf32>, tensor<2x3xi64>) -> tensor<2x3x8xf32>
+  return
+}
+
+// -----
+
+func.func @lookupByFloats(%i: tensor<2xf32>) {
+  %w = qnt.weight "w" as "float32" in "rows" dense<0> : tensor<128xi8> : tensor<8x4xf32>
+  // expected-error @+1 {{'qnt.lookup' op has indices that are no integers: 'tensor<2xf32>'}}
+  %y = qnt.lookup %w[%i] : (tensor<8x4xf32>, tensor<2xf32>) -> tensor<2x4xf32>
+  return
+}
