@@ -5,7 +5,7 @@
 
 MODEL_FOLDER holds model.onnx. With --gguf and the Python package llama-cpp-python installed, the same model is requantized to F32, Q8_0 and Q4_0
 and run beside ours. Every figure is the median of the rounds, with the smallest and the largest; the rounds of ours and of the peer alternate,
-because a machine's speed moves within minutes. Prints a table in Markdown and the processor's name.
+because a machine's speed moves within minutes. Both compute the logits of the last position alone. Prints a table in Markdown and the processor's name.
 """
 import argparse
 import json
@@ -71,7 +71,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for fmt, kind in PAIRS:
             artifact = Path(folder) / f"{fmt}.qcc"
-            subprocess.run([BIN / "qcc", options.model / "model.onnx", f"--fmt={fmt}", "-o", artifact], check=True)
+            subprocess.run([BIN / "qcc", options.model / "model.onnx", f"--fmt={fmt}", "--last-logits", "-o", artifact], check=True)
             plan = json.loads(subprocess.run([BIN / "qcc", options.model / "model.onnx", f"--fmt={fmt}", "--print-plan=json"], check=True,
                                              capture_output=True, text=True).stdout)
             megabytes = sum(row["bytes"] for row in plan["linears"]) / 1e6

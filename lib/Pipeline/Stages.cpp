@@ -33,6 +33,8 @@ static LogicalResult importStage(Compilation &c) {
 }
 
 static LogicalResult canonicalizeStage(Compilation &c) {
+  if (!c.options.lastLogits.empty() && failed(keepLastLogits(*c.module, c.options.lastLogits)))
+    return failure();
   if (failed(checkOperators(*c.module)) || failed(inferShapes(*c.module)))
     return failure();
   if (!c.options.raises)

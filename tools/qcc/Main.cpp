@@ -65,6 +65,10 @@ static cl::list<std::string> calibration("calib",
 static cl::list<std::string> failIf("fail-if",
                                     cl::desc("Write nothing and exit 1 if this holds, for example 'kld>0.03'"),
                                     cl::value_desc("EXPR"), cl::cat(category));
+static cl::opt<std::string> lastLogits("last-logits",
+                                       cl::desc("Compute this output (default: logits) for the last position alone, "
+                                                "which is all that writing text needs"),
+                                       cl::value_desc("OUTPUT"), cl::ValueOptional, cl::cat(category));
 static cl::list<std::string> files("add-file",
                                    cl::desc("A further part of the artifact, for example tokenizer.bin=FILE"),
                                    cl::value_desc("NAME=FILE"), cl::cat(category));
@@ -176,6 +180,8 @@ int main(int argc, char **argv) {
   options.method = method;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;
   options.states = !keepSignature;
+  if (lastLogits.getNumOccurrences())
+    options.lastLogits = lastLogits.empty() ? "logits" : lastLogits.getValue();
   options.calibration = calibration;
   std::vector<Gate> gates;
   for (const std::string &text : failIf) {

@@ -5,6 +5,9 @@
 
 namespace qcc {
 
+/// Of an imported module: the output of that name is computed for the last position alone, the others before the last
+/// axis left out. An output that no matrix product makes, or that is not there, is an error.
+mlir::LogicalResult keepLastLogits(mlir::ModuleOp module, llvm::StringRef output);
 /// Removes nodes that change nothing: Identity, Cast to the same type, Dropout, transposes and reshapes to the same.
 void removeIdentities(mlir::ModuleOp module);
 /// Nodes that compute the same from the same become one, and constants of the same bytes.

@@ -20,6 +20,7 @@ struct CompileOptions {
   bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
   bool quantizes = true;          // whether products with constants become linear operations
   bool plansOnly = false;         // nothing is to be computed from weights or data
+  std::string lastLogits;         // the output that is computed for the last position alone; empty: none
   bool states = true;             // whether KV caches become states of the session
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
