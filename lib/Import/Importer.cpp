@@ -446,5 +446,8 @@ OwningOpRef<ModuleOp> qcc::importModel(StringRef path, MLIRContext &context, con
                                          << "' is not an ONNX model: its protobuf is malformed or cut short";
     return {};
   }
-  return Importer(*file, context, options).run(proto);
+  OwningOpRef<ModuleOp> module = Importer(*file, context, options).run(proto);
+  if (options.filesRead)
+    llvm::append_range(*options.filesRead, file->paths());
+  return module;
 }

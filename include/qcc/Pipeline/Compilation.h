@@ -42,6 +42,7 @@ public:
   CompileOptions options;
   mlir::OwningOpRef<mlir::ModuleOp> module; // until it is tiled for each target
   std::vector<TargetCode> code;
+  std::vector<std::string> filesRead; // of the model: its own file and its external data
   Manifest manifest;
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
   std::optional<Divergence> divergence;        // from the float program, where it was measured
