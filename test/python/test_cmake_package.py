@@ -120,7 +120,7 @@ def test_installed(models, tmp_path):
     script = f"import qcc; print(qcc.load(qcc.compile({str(models / 'tiny.onnx')!r})).outputs[0].name, qcc.__file__)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env={**environment, "PYTHONPATH": f"{moved}/share/qcc/python"}, cwd=tmp_path)
     assert done.stdout.startswith("y ") and str(moved) in done.stdout, done.stderr
-    assert "usage" in run(moved / "bin/qcc-eval", "--help")
+    assert "usage" in run("env", f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}", moved / "bin/qcc-eval", "--help")
 
 
 @pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-gcc"), reason="needs a cross compiler")
