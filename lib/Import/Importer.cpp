@@ -254,6 +254,8 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
     return emitError(loc) << "is nested more than " << maxNesting << " levels deep";
   if (++nodeCount > maxNodes)
     return emitError(loc) << "is one of more than " << maxNodes << " nodes that the model and its functions make";
+  if (node.op_type().empty())
+    return emitError(loc) << "has no operator type";
   StringRef domain = normalDomain(node.domain());
   auto version = versions.find(domain);
   if (version == versions.end() && domain.empty())
@@ -276,7 +278,10 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
     types.push_back(name.empty() ? Type(b.getNoneType()) : unknownType());
   SmallVector<NamedAttribute> attrs;
   SmallVector<Attribute> graphNames;
+  llvm::StringSet<> names = {"subgraphs"}; // of the attributes; this one is the importer's own
   for (const auto &entry : node.attribute()) {
+    if (entry.name().empty() || !names.insert(entry.name()).second)
+      return emitError(loc) << "has an attribute without a name of its own: '" << entry.name() << "'";
     if (entry.has_g()) {
       graphNames.push_back(b.getStringAttr(entry.name()));
       continue;
