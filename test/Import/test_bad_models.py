@@ -421,6 +421,12 @@ def test_inner_lengths_that_disagree(save, made):
     assert status == 2 and ("dimension" in said or "the_" in said), said
 
 
+def test_inner_lengths_that_are_known_to_disagree(save):
+    weight = [constant("w", np.ones((3, 3)), np.float32)]
+    for made in (node("MatMul", ["x", "w"]), node("Gemm", ["x", "w"]), node("Einsum", ["x", "w"], equation="ij,jk->ik"), node("Einsum", ["x"], equation="ii->i")):
+        refused(save(model([made], [value("x", [2, 4])], weights=weight)), made.name, "differ" if made.op_type != "Einsum" else "different lengths")
+
+
 def test_batches_of_a_scan_that_disagree(save):
     body = helper.make_graph([node("Add", ["s", "e"], ["t"]), node("Identity", ["t"], ["u"])], "body", [value("s", [2]), value("e", [2])], [value("t", [2]), value("u", [2])])
     made = model([node("Scan", ["", "x", "i"], ["y", "z"], num_scan_inputs=1, body=body)], [value("x", [1, 2]), value("i", ["b", 3, 2])], ["y", "z"], opset=8)

@@ -1,6 +1,6 @@
 // libFuzzer target: whatever bytes come, importing them as a model, inferring its shapes and raising its operators ends
-// with a module or a diagnostic. Mutations keep to the structure of protobuf most of the time; seeds are small models, such as those of
-// ONNX's own node tests.
+// with a module or a diagnostic. Mutations keep to the structure of protobuf most of the time; seeds are small models,
+// such as those of ONNX's own node tests.
 #include "dialects/qnt/Qnt.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
@@ -139,11 +139,10 @@ private:
       const FieldDescriptor *field = fields[random() % fields.size()];
       if (field->cpp_type() != FieldDescriptor::CPPTYPE_STRING)
         continue;
-      std::string value =
-          field->is_repeated()
-              ? reflection.GetRepeatedString(message, field,
-                                             int(random() % unsigned(reflection.FieldSize(message, field))))
-              : reflection.GetString(message, field);
+      std::string value = field->is_repeated()
+                              ? reflection.GetRepeatedString(
+                                    message, field, int(random() % unsigned(reflection.FieldSize(message, field))))
+                              : reflection.GetString(message, field);
       return random() % 8 ? value : value.substr(0, random() % (value.size() + 1));
     }
     return "";
@@ -206,7 +205,8 @@ private:
   std::minstd_rand random;
 };
 
-/// An empty model that knows its fields, which qcc's own reader of models does not: ONNX's schema asks for code without.
+/// An empty model that knows its fields, which qcc's own reader of models does not: ONNX's schema asks for code
+/// without.
 const Message &emptyModel() {
   static google::protobuf::DescriptorPool pool;
   static google::protobuf::DynamicMessageFactory factory;

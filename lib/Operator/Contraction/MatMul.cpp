@@ -282,6 +282,16 @@ static LogicalResult inferEinsum(Infer &infer) {
   auto e = equationOf(infer, infer.dim());
   if (failed(e))
     return failure();
+  Dim one = infer.dim().constant(1);
+  for (unsigned i = 0; i < infer.inputs(); ++i)
+    for (auto [label, own] : llvm::zip(e->terms[i], infer.dims(i))) {
+      Dim length = e->lengths[label];
+      if (own != one && differ(own, length))
+        return infer.error("has operands with different lengths of one label: " + Twine(*constantOf(own)) + " and " +
+                           Twine(*constantOf(length)));
+      if (own != one)
+        infer.requireEqual(infer.dim().ifEqual(own, one, length, own), length);
+    }
   infer.result(0, llvm::map_to_vector(e->result, [&](int label) { return e->lengths[label]; }), infer.element(0));
   return success();
 }
