@@ -1,7 +1,8 @@
-// libFuzzer target: whatever bytes come, importing them as a model, inferring its shapes and raising its operators ends
-// with a module or a diagnostic. Mutations keep to the structure of protobuf most of the time; seeds are small models,
-// such as those of ONNX's own node tests.
+// libFuzzer target: whatever bytes come, importing them as a model, inferring its shapes, raising its operators and
+// tiling them ends with a module or a diagnostic. Mutations keep to the structure of protobuf most of the time; seeds
+// are small models, such as those of ONNX's own node tests.
 #include "dialects/qnt/Qnt.h"
+#include "dialects/tile/Tile.h"
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/Verifier.h"
@@ -9,6 +10,7 @@
 #include "qcc/Canonicalize/Raise.h"
 #include "qcc/Import/Import.h"
 #include "qcc/Operator/Registry.h"
+#include "qcc/Pipeline/Compilation.h"
 #include <fstream>
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/dynamic_message.h>
@@ -33,10 +35,7 @@ static LogicalResult raise(ModuleOp module) {
   raiseNormalization(module);
   raiseRotary(module);
   raiseAttention(module);
-  if (failed(recognizeStates(module)))
-    return failure();
-  raiseLinear(module);
-  return success();
+  return recognizeStates(module);
 }
 
 static std::string lastDiagnostic;
@@ -58,7 +57,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const int file = memfd_create("model.onnx", MFD_CLOEXEC);
   require(ftruncate(file, 0) == 0 && pwrite(file, data, size, 0) == ssize_t(size), "a file can be written");
   MLIRContext context(MLIRContext::Threading::DISABLED);
-  context.loadDialect<qnt::QntDialect>();
+  initializeCodegen(context);
+  context.loadDialect<qnt::QntDialect, tile::TileDialect>();
   bool reported = false;
   ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
     reported |= diagnostic.getSeverity() == DiagnosticSeverity::Error;
@@ -80,7 +80,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return 0;
   require(succeeded(verify(*module)), "what has types can be verified");
   require(succeeded(raise(*module)) != reported, "raising succeeds, or is an error");
-  require(reported || succeeded(verify(*module)), "what is raised can be verified");
+  if (reported)
+    return 0;
+  require(succeeded(verify(*module)), "what is raised can be verified");
+  CompileOptions compile;
+  compile.targets = {"x86-64-v2"};
+  Compilation compilation(context, compile);
+  compilation.module = std::move(module);
+  require(succeeded(runStages(compilation, "canonical", "tiled")) != reported, "tiling succeeds, or is an error");
+  if (reported)
+    return 0;
+  require(succeeded(verify(*compilation.module)), "what is packed can be verified");
+  require(succeeded(verify(*compilation.code.front().module)), "what is tiled can be verified");
   return 0;
 }
 
