@@ -316,6 +316,19 @@ def test_dimensions_of_inputs(save, dims):
         qcc(save(model(nodes, inputs)), emit="tiled")
 
 
+@pytest.mark.parametrize("made, dims", [
+    (node("DepthToSpace", ["x"], blocksize=2), [1, 8, (1 << 63) - 1, 3]),
+    (node("Flatten", ["x"]), [2, (1 << 63) - 1, 6]),
+    (node("Concat", ["x"] * 5, axis=0), [1 << 62]),
+    (node("SpaceToDepth", ["x"], blocksize=2), ["n", 1 << 61, 4, 4]),
+    (node("Concat", ["x"] * 9, axis=0), [f"n+{1 << 60}"]),
+    (node("Flatten", ["x"]), [f"n*{1 << 62}", f"m*{1 << 62}"]),
+], ids=lambda made: made.op_type if isinstance(made, onnx.NodeProto) else "")
+def test_lengths_beyond_every_number(save, made, dims):
+    """They become the longest there is, and not small or negative ones."""
+    refused(save(model([made], [value("x", dims)])), "no memory can hold", emit="tiled")
+
+
 def constant(name, numbers, kind=np.int64):
     return numpy_helper.from_array(np.array(numbers, kind), name)
 
