@@ -156,14 +156,49 @@ Dim Dimensions::parse(StringRef text) {
   return input(text.trim());
 }
 
+/// No length that a program can have reaches it: a sum with a larger constant has that constant's sign. So arithmetic,
+/// MLIR's too, never overflows.
+static constexpr int64_t longest = int64_t(1) << 60;
+
+static bool isHuge(int64_t value) { return value >= longest || value <= -longest; }
+static int64_t saturated(bool negative) { return negative ? -INT64_MAX : INT64_MAX; }
+
+static int64_t saturatingMul(int64_t a, int64_t b) {
+  int64_t result = 0;
+  return llvm::MulOverflow(a, b, result) ? saturated((a < 0) != (b < 0)) : result;
+}
+
+static std::optional<int64_t> hugeConstantIn(Dim dim) {
+  std::optional<int64_t> found;
+  dim.walk([&](AffineExpr part) {
+    if (auto value = constantOf(part); value && isHuge(*value))
+      found = *value;
+  });
+  return found;
+}
+
 Dim Dimensions::simplify(Dim dim) const { return simplifyAffineExpr(dim, 0, table.size()); }
-Dim Dimensions::add(Dim a, Dim b) const { return simplify(a + b); }
-Dim Dimensions::sub(Dim a, Dim b) const { return simplify(a - b); }
+
+Dim Dimensions::add(Dim a, Dim b) const {
+  auto constantA = constantOf(a), constantB = constantOf(b);
+  if (constantA && constantB) {
+    int64_t sum = 0;
+    return constant(llvm::AddOverflow(*constantA, *constantB, sum) ? saturated(*constantA < 0) : sum);
+  }
+  for (auto value : {constantA, constantB})
+    if (value && isHuge(*value))
+      return constant(saturated(*value < 0));
+  Dim sum = simplify(a + b);
+  auto huge = hugeConstantIn(sum);
+  return huge ? constant(saturated(*huge < 0)) : sum;
+}
+
+Dim Dimensions::sub(Dim a, Dim b) const { return add(a, mul(b, constant(-1))); }
 
 /// The factors of a product: its constant and the rest.
 static void factors(Dim dim, int64_t &constant, SmallVectorImpl<Dim> &rest) {
   if (auto value = constantOf(dim)) {
-    constant *= *value;
+    constant = saturatingMul(constant, *value);
   } else if (dim.getKind() == AffineExprKind::Mul) {
     auto product = cast<AffineBinaryOpExpr>(dim);
     factors(product.getLHS(), constant, rest);
@@ -183,6 +218,8 @@ static Dim rebuild(int64_t constant, SmallVectorImpl<Dim> &rest, MLIRContext *co
   });
   if (rest.empty() || constant == 0)
     return getAffineConstantExpr(constant, context);
+  if (isHuge(constant))
+    return getAffineConstantExpr(saturated(constant < 0), context);
   Dim result = rest.front();
   for (Dim factor : ArrayRef<Dim>(rest).drop_front())
     result = result * factor;

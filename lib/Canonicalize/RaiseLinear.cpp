@@ -37,12 +37,21 @@ static void raiseMatMul(onnx::NodeOp node) {
     node->getResult(0).replaceAllUsesWith(linear(b, node->getLoc(), x, weight, node->getResult(0).getType()));
 }
 
+/// Whether every length of the Gemm's operand C is 1 or that of the result whatever the inputs are.
+static bool broadcasts(const Node &node) {
+  SmallVector<Dim> from = node.dims(2), to = node.outputDims();
+  for (auto [a, b] : llvm::zip(llvm::reverse(from), llvm::reverse(to)))
+    if (a != b && constantOf(a) != 1)
+      return false;
+  return true;
+}
+
 /// A Gemm becomes a linear operation and the addition of its operand C.
 static void raiseGemm(onnx::NodeOp op) {
   Node node(op);
   OpBuilder b(op);
   if (node.intAttr("transA", 0) || node.floatAttr("alpha", 1) != 1 || (node.has(2) && node.floatAttr("beta", 1) != 1) ||
-      !node.element(0).isF32())
+      !node.element(0).isF32() || (node.has(2) && !broadcasts(node)))
     return;
   Value weight = matrix(b, node.input(1), node.intAttr("transB", 0) != 0);
   if (!weight)
@@ -104,7 +113,7 @@ static void raiseQuantized(onnx::NodeOp op) {
           block = node.intAttr("block_size", 0);
   bool isBlock = block >= 16 && block <= 256 && llvm::isPowerOf2_64(uint64_t(block));
   if (!isBlock || (bits != 4 && bits != 8) || node.has(4) || !node.element(0).isF32() || outputs <= 0 || inputs <= 0 ||
-      outputs > mostRows || inputs > mostRows)
+      outputs > mostRows || inputs > mostRows || constantOf(node.dims(0).back()) != inputs)
     return;
   Value weight = encodedMatrix(b, node, outputs, inputs, bits, block);
   if (!weight)

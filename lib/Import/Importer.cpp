@@ -269,6 +269,8 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
     return emitError(loc) << "is nested more than " << maxNesting << " levels deep";
   if (++nodeCount > maxNodes)
     return emitError(loc) << "is one of more than " << maxNodes << " nodes that the model and its functions make";
+  if (node.op_type().empty())
+    return emitError(loc) << "has no operator type";
   StringRef domain = normalDomain(node.domain());
   auto version = versions.find(domain);
   if (version == versions.end() && domain.empty())
@@ -291,7 +293,10 @@ LogicalResult Importer::node(const NodeProto &node, Scope &scope, StringRef pref
     types.push_back(name.empty() ? Type(b.getNoneType()) : unknownType());
   SmallVector<NamedAttribute> attrs;
   SmallVector<Attribute> graphNames;
+  llvm::StringSet<> names = {"subgraphs"}; // of the attributes; this one is the importer's own
   for (const auto &entry : node.attribute()) {
+    if (entry.name().empty() || !names.insert(entry.name()).second)
+      return emitError(loc) << "has an attribute without a name of its own: '" << entry.name() << "'";
     if (entry.has_g()) {
       graphNames.push_back(b.getStringAttr(entry.name()));
       continue;
@@ -461,5 +466,8 @@ OwningOpRef<ModuleOp> qcc::importModel(StringRef path, MLIRContext &context, con
                                          << "' is not an ONNX model: its protobuf is malformed or cut short";
     return {};
   }
-  return Importer(*file, context, options).run(proto);
+  OwningOpRef<ModuleOp> module = Importer(*file, context, options).run(proto);
+  if (options.filesRead)
+    llvm::append_range(*options.filesRead, file->paths());
+  return module;
 }

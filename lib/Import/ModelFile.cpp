@@ -173,6 +173,7 @@ Expected<ModelFile> ModelFile::open(StringRef path) {
   if (!file)
     return file.takeError();
   result.model = *file;
+  result.read.push_back(result.modelPath);
   StringRef bytes = result.model->bytes();
   if (bytes.empty())
     return fail("'" + result.modelPath + "' is empty");
@@ -203,6 +204,7 @@ Expected<FileRange> ModelFile::external(StringRef location, int64_t offset, int6
       if (!opened)
         return opened.takeError();
       known = *opened;
+      read.push_back(joined.str().str());
     }
     file = known;
   }

@@ -25,6 +25,7 @@ static LogicalResult importStage(Compilation &c) {
   options.isKnown = [](StringRef domain, StringRef type, int64_t) {
     return OperatorRegistry::get().find(domain, type) != nullptr;
   };
+  options.filesRead = &c.filesRead;
   c.module = importModel(c.options.model, c.context, options);
   if (!c.module)
     return failure();

@@ -14,11 +14,12 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def _search_path():
-    """Folders that may hold bin/ and lib/: QCC_DIR, the installed package, the build folder of a source tree."""
+    """Folders that may hold bin/ and lib/: QCC_DIR, the installed package, the build folder of a source tree, where CMake installed all."""
     if "QCC_DIR" in os.environ:
         yield Path(os.environ["QCC_DIR"])
     yield PACKAGE
     yield PACKAGE.parents[1] / "build"
+    yield (PACKAGE / "../../../..").resolve()  # share/qcc/python/qcc
 
 
 def program(name):

@@ -241,7 +241,7 @@ def test_functions_that_double(save):
     for level in range(1, 40):
         calls = [helper.make_node(f"F{level - 1}", ["a"], ["t"], domain="own"), helper.make_node(f"F{level - 1}", ["t"], ["b"], domain="own")]
         functions.append(helper.make_function("own", f"F{level}", ["a"], ["b"], calls, opsets))
-    refused(save(model([helper.make_node("F39", ["x"], ["y"], domain="own")], functions=functions)), "more than")
+    refused(save(model([helper.make_node("F39", ["x"], ["y"], domain="own")], functions=functions)), "more than", timeout=300)  # a million nodes are made first
 
 
 def test_many_nodes_in_reverse_order(save):
@@ -288,6 +288,19 @@ def test_attributes(save):
     refused(save(model([node("If", ["c"])], inputs=[value("c", [], TensorProto.BOOL)])), "the_If")
 
 
+def test_nodes_without_a_type(save):
+    refused(save(model([node("", ["x"])])), "has no operator type")
+
+
+@pytest.mark.parametrize("names", [["alpha", "alpha"], [""], ["subgraphs"]])
+def test_names_of_attributes(save, names):
+    made = node("LeakyRelu", ["x"])
+    for name in names:
+        made.attribute.append(helper.make_attribute(name or "x", 0.5))
+        made.attribute[-1].name = name
+    refused(save(model([made])), "without a name of its own")
+
+
 def test_element_types(save):
     inputs = [value("x"), value("i", ["n", 4], INT64)]
     refused(save(model([node("Add", ["x", "i"])], inputs)), "must be the same")
@@ -325,6 +338,19 @@ def test_dimensions_of_inputs(save, dims):
     inputs = [value("x", dims)]
     for nodes in ([node("Relu", ["x"])], [node("Flatten", ["x"])], [node("Add", ["x", "x"], ["t"]), node("Shape", ["t"])]):
         qcc(save(model(nodes, inputs)), emit="tiled")
+
+
+@pytest.mark.parametrize("made, dims", [
+    (node("DepthToSpace", ["x"], blocksize=2), [1, 8, (1 << 63) - 1, 3]),
+    (node("Flatten", ["x"]), [2, (1 << 63) - 1, 6]),
+    (node("Concat", ["x"] * 5, axis=0), [1 << 62]),
+    (node("SpaceToDepth", ["x"], blocksize=2), ["n", 1 << 61, 4, 4]),
+    (node("Concat", ["x"] * 9, axis=0), [f"n+{1 << 60}"]),
+    (node("Flatten", ["x"]), [f"n*{1 << 62}", f"m*{1 << 62}"]),
+], ids=lambda made: made.op_type if isinstance(made, onnx.NodeProto) else "")
+def test_lengths_beyond_every_number(save, made, dims):
+    """They become the longest there is, and not small or negative ones."""
+    refused(save(model([made], [value("x", dims)])), "no memory can hold", emit="tiled")
 
 
 def constant(name, numbers, kind=np.int64):
@@ -400,3 +426,47 @@ def test_operator_on_wrong_inputs(tmp_path, kind):
         made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
         path.write_bytes(made.SerializeToString())
         qcc(path)
+
+
+# ---- lengths that only the run tells
+
+
+def run_with(save, made, **inputs):
+    """The exit status of a run, and what was said."""
+    path = save(made)
+    built = subprocess.run([QCC, path, "-o", path.with_suffix(".qcc")], capture_output=True, text=True, timeout=60)
+    assert built.returncode == 0, built.stderr
+    np.savez(path.with_suffix(".npz"), **inputs)
+    run = subprocess.run([QCC.with_name("qcc-run"), path.with_suffix(".qcc"), f"--in={path.with_suffix('.npz')}"], capture_output=True, text=True, timeout=60)
+    return run.returncode, run.stderr
+
+
+@pytest.mark.parametrize("made", [
+    model([node("MatMul", ["x", "w"])], [value("x", ["n", "k"])], weights=[constant("w", np.ones((4, 3)), np.float32)]),
+    model([node("MatMul", ["w", "x"])], [value("x", ["k", "n"])], weights=[constant("w", np.ones((3, 4)), np.float32)]),
+    model([node("MatMul", ["x", "z"])], [value("x", ["n", "k"]), value("z", ["m", 4])]),
+    model([node("Gemm", ["x", "w"])], [value("x", ["n", "k"])], weights=[constant("w", np.ones((4, 3)), np.float32)]),
+    model([node("Gemm", ["x", "w"], transA=1)], [value("x", ["k", "n"])], weights=[constant("w", np.ones((4, 3)), np.float32)]),
+    model([node("Gemm", ["w", "w", "x"])], [value("x", ["n", "m"])], weights=[constant("w", np.ones((4, 4)), np.float32)]),
+    model([node("Einsum", ["x", "w"], equation="ij,jk->ik")], [value("x", ["n", "k"])], weights=[constant("w", np.ones((4, 3)), np.float32)]),
+], ids=lambda made: made.graph.node[0].op_type)
+def test_inner_lengths_that_disagree(save, made):
+    """They are refused before a matrix is read beyond its end."""
+    others = {"z": np.ones((4, 4), np.float32)} if len(made.graph.input) > 1 else {}
+    assert run_with(save, made, x=np.ones((4, 4), np.float32), **others)[0] == 0
+    status, said = run_with(save, made, x=np.ones((3, 3), np.float32), **others)
+    assert status == 2 and ("dimension" in said or "the_" in said), said
+
+
+def test_inner_lengths_that_are_known_to_disagree(save):
+    weight = [constant("w", np.ones((3, 3)), np.float32)]
+    for made in (node("MatMul", ["x", "w"]), node("Gemm", ["x", "w"]), node("Einsum", ["x", "w"], equation="ij,jk->ik"), node("Einsum", ["x"], equation="ii->i")):
+        refused(save(model([made], [value("x", [2, 4])], weights=weight)), made.name, "differ" if made.op_type != "Einsum" else "different lengths")
+
+
+def test_batches_of_a_scan_that_disagree(save):
+    body = helper.make_graph([node("Add", ["s", "e"], ["t"]), node("Identity", ["t"], ["u"])], "body", [value("s", [2]), value("e", [2])], [value("t", [2]), value("u", [2])])
+    made = model([node("Scan", ["", "x", "i"], ["y", "z"], num_scan_inputs=1, body=body)], [value("x", [1, 2]), value("i", ["b", 3, 2])], ["y", "z"], opset=8)
+    ones = np.ones((2, 3, 2), np.float32)
+    assert run_with(save, made, x=ones[:1, 0], i=ones[:1])[0] == 0
+    assert run_with(save, made, x=ones[:1, 0], i=ones)[0] == 2

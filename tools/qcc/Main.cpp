@@ -1,4 +1,5 @@
 // qcc: ONNX in, one deployable artifact out.
+#include "DependencyFile.h"
 #include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
@@ -79,6 +80,12 @@ static cl::opt<std::string>
 static cl::list<std::string> planLengths("plan-lengths",
                                          cl::desc("Lengths for which the plan counts memory (default: 1)"),
                                          cl::value_desc("DIM=N[,DIM=N...]"), cl::CommaSeparated, cl::cat(category));
+static cl::opt<std::string> planTo("plan-to",
+                                   cl::desc("Write the plan to this file too, as --print-plan=json prints it"),
+                                   cl::value_desc("FILE"), cl::cat(category));
+static cl::opt<std::string>
+    dependencyFile("depfile", cl::desc("Write a rule for make here: the output and every file it is made of"),
+                   cl::value_desc("FILE"), cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printMethods("print-methods", cl::desc("List the methods"), cl::cat(category));
@@ -119,10 +126,18 @@ static int writeOut(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::r
   return 0;
 }
 
-/// Measures the program where there is data, and writes it unless a gate is met.
-static int writeArtifact(Compilation &compilation, StringRef path, ArrayRef<Gate> gates) {
+/// Measures the program where there is data, and writes it unless a gate is met; and then its plan where that has a
+/// path.
+static int writeArtifact(Compilation &compilation, StringRef path, StringRef planPath, ArrayRef<Gate> gates) {
   if (!compilation.options.calibration.empty() && failed(measureDivergence(compilation)))
     return exitUsage;
+  llvm::json::Object plan;
+  if (!planPath.empty()) {
+    auto made = wholePlan(compilation);
+    if (failed(made))
+      return exitUsage;
+    plan = std::move(*made);
+  }
   bool isMet = false;
   auto meets = [&]() -> LogicalResult {
     auto met = firstGateMet(compilation, gates);
@@ -135,7 +150,12 @@ static int writeArtifact(Compilation &compilation, StringRef path, ArrayRef<Gate
   };
   if (failed(compilation.write(path, gates.empty() ? nullptr : llvm::function_ref<LogicalResult()>(meets))))
     return isMet ? exitFailed : exitUsage;
-  return 0;
+  if (planPath.empty())
+    return 0;
+  return writeOut(planPath, [&](llvm::raw_ostream &os) {
+    os << llvm::formatv("{0:2}", llvm::json::Value(std::move(plan))) << "\n";
+    return llvm::Error::success();
+  });
 }
 
 int main(int argc, char **argv) {
@@ -240,7 +260,7 @@ int main(int argc, char **argv) {
     return 0;
   }
   // Linking resets every option of the process: what is needed afterwards is copied here.
-  const std::string emitted = emit, path = output;
+  const std::string emitted = emit, path = output, planPath = planTo, dependencies = dependencyFile;
   bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared"}, emitted);
   std::string stage = isCode ? "lowered" : emitted;
   if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
@@ -248,13 +268,26 @@ int main(int argc, char **argv) {
                 "; qcc --print-states lists the states, and llvm, asm, obj, shared and artifact are known too");
   if (!start.empty() && stageIndex(stage) < stageIndex(start))
     return fail("--emit=" + emitted + " stands before --start-at=" + start);
+  if (!dependencies.empty() && (path == "-" || (path.empty() && emitted != "artifact")))
+    return fail("--depfile needs -o FILE");
+  if (!planPath.empty() && emitted != "artifact")
+    return fail("--plan-to needs --emit=artifact");
+  auto finish = [&](int status, StringRef made) {
+    if (status || dependencies.empty())
+      return status;
+    std::string rule = dependencyRule(made, filesOf(compilation));
+    return writeOut(dependencies, [&](llvm::raw_ostream &os) {
+      os << rule;
+      return llvm::Error::success();
+    });
+  };
   if (failed(runStages(compilation, start, stage)))
     return exitUsage;
   if (emitted == "artifact") {
     llvm::SmallString<128> name(path.empty() ? compilation.options.model : path);
     if (path.empty())
       llvm::sys::path::replace_extension(name, "qcc");
-    return writeArtifact(compilation, name, gates);
+    return finish(writeArtifact(compilation, name, planPath, gates), name);
   }
   if (isCode) {
     if (compilation.code.size() != 1)
@@ -266,19 +299,21 @@ int main(int argc, char **argv) {
     llvm::SmallVector<char, 0> bytes;
     if (llvm::Error error = generateCode(*compilation.code.front().module, compilation.code.front().facts, kind, bytes))
       return fail(llvm::toString(std::move(error)));
-    return writeOut(path, [&](llvm::raw_ostream &os) {
+    int status = writeOut(path, [&](llvm::raw_ostream &os) {
       os.write(bytes.data(), bytes.size());
       return llvm::Error::success();
     });
+    return finish(status, path);
   }
   bool isBytecode = StringRef(path).ends_with(".mlirbc");
   if (isBytecode && compilation.code.size() > 1)
     return fail("-o " + path + ": a file of bytecode holds one target");
-  return writeOut(path, [&](llvm::raw_ostream &os) -> llvm::Error {
+  int status = writeOut(path, [&](llvm::raw_ostream &os) -> llvm::Error {
     if (isBytecode)
       return encodeState(compilation, os);
     // What people look at is short; a file is to be gone on from.
     printState(compilation, /*isWhole=*/!path.empty() && path != "-", os);
     return llvm::Error::success();
   });
+  return finish(status, path);
 }

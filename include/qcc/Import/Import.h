@@ -5,6 +5,8 @@
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/ADT/StringRef.h"
 #include <functional>
+#include <string>
+#include <vector>
 
 namespace qcc {
 
@@ -13,6 +15,8 @@ struct ImportOptions {
   /// function body in ONNX's schema or in the model, where there is one. Empty: nothing is replaced but calls of the
   /// model's own functions.
   std::function<bool(llvm::StringRef domain, llvm::StringRef type, int64_t version)> isKnown;
+  /// Gets the path of every file that was read: the model and its external data. May be null.
+  std::vector<std::string> *filesRead = nullptr;
 };
 
 /// Reads the model at `path` (a file, or a folder with model.onnx) into a module with one function `main`, whose

@@ -41,6 +41,8 @@ public:
   static llvm::Expected<ModelFile> open(llvm::StringRef path);
 
   const std::string &path() const { return modelPath; }
+  /// The model's path and those of the external data files read so far.
+  llvm::ArrayRef<std::string> paths() const { return read; }
   llvm::StringRef protobuf() const { return slim; }
   /// The bytes at `offset` of an external data file in the model's folder. A location that leaves the folder, a file
   /// that is missing and a range outside of it are errors. `length` may be -1: to the end of the file.
@@ -48,6 +50,7 @@ public:
 
 private:
   std::string modelPath, slim;
+  std::vector<std::string> read;
   std::shared_ptr<MappedFile> model;
   llvm::StringMap<std::shared_ptr<MappedFile>> others;
 };

@@ -49,6 +49,7 @@ public:
   CompileOptions options;
   mlir::OwningOpRef<mlir::ModuleOp> module; // until it is tiled for each target
   std::vector<TargetCode> code;
+  std::vector<std::string> filesRead; // of the model: its own file and its external data
   Manifest manifest;
   CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB

@@ -46,6 +46,22 @@ struct Product {
 /// Whether two lengths are known to differ.
 static bool differ(Dim a, Dim b) { return constantOf(a) && constantOf(b) && a != b; }
 
+/// Demands that the inner lengths agree. Where one of them is only known when the program starts and the other is a
+/// constant, its operand gets that: whatever becomes of the product reads no further.
+static void requireInner(Infer &infer, const Product &p) {
+  Dim left = p.left.columns(infer.dim()), right = p.right.rows(infer.dim());
+  if (left == right)
+    return;
+  infer.requireEqual(left, right);
+  for (auto [i, side, axis, length] :
+       {std::tuple(0u, &p.left, p.left.column, right), std::tuple(1u, &p.right, p.right.row, left)})
+    if (constantOf(length) && !constantOf(side->dims[axis])) {
+      SmallVector<Dim> dims = side->dims;
+      dims[axis] = length;
+      infer.op->setOperand(i, infer.reshape(infer.checked(side->tensor), dims));
+    }
+}
+
 static LogicalResult inferMatMul(Infer &infer) {
   if (infer.inputs() != 2 || !infer.has(0) || !infer.has(1))
     return infer.error("takes two operands");
@@ -61,6 +77,7 @@ static LogicalResult inferMatMul(Infer &infer) {
   if (p.right.column >= 0)
     dims.push_back(p.right.dims[p.right.column]);
   infer.result(0, dims, infer.element(0));
+  requireInner(infer, p);
   return success();
 }
 
@@ -122,8 +139,13 @@ static LogicalResult inferGemm(Infer &infer) {
     for (size_t i = 0; i < bias.size(); ++i)
       if (bias.size() > 2 || (constantOf(bias[i]) != 1 && differ(bias[i], result[2 - bias.size() + i])))
         return infer.error("has an operand C that does not broadcast to the result");
+    for (size_t i = 0; i < bias.size(); ++i) {
+      Dim to = result[2 - bias.size() + i];
+      infer.requireEqual(d.ifEqual(bias[i], d.constant(1), to, bias[i]), to);
+    }
   }
   infer.result(0, result, infer.element(0));
+  requireInner(infer, p);
   return success();
 }
 
@@ -260,6 +282,16 @@ static LogicalResult inferEinsum(Infer &infer) {
   auto e = equationOf(infer, infer.dim());
   if (failed(e))
     return failure();
+  Dim one = infer.dim().constant(1);
+  for (unsigned i = 0; i < infer.inputs(); ++i)
+    for (auto [label, own] : llvm::zip(e->terms[i], infer.dims(i))) {
+      Dim length = e->lengths[label];
+      if (own != one && differ(own, length))
+        return infer.error("has operands with different lengths of one label: " + Twine(*constantOf(own)) + " and " +
+                           Twine(*constantOf(length)));
+      if (own != one)
+        infer.requireEqual(infer.dim().ifEqual(own, one, length, own), length);
+    }
   infer.result(0, llvm::map_to_vector(e->result, [&](int label) { return e->lengths[label]; }), infer.element(0));
   return success();
 }

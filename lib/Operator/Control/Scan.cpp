@@ -153,12 +153,14 @@ static LogicalResult inferBatchedScan(Infer &infer) {
   }
   SmallVector<Value> operands = {infer.integers({}, infer.dims(1)[0], types.getI64Type()),
                                  infer.integers({}, infer.dim().constant(1), types.getI1Type())};
+  SmallVector<Value> sources(infer.op->getOperands().drop_front());
+  sources[0] = infer.checked(sources[0]); // in front of the loop that reads it
   BodyWriter loop(infer, "Loop", 13, operands, infer.outputs());
   Value iteration = loop.argument(), condition = loop.argument();
   loop.b.setInsertionPointToStart(&loop.body());
   SmallVector<Value> slices;
-  for (unsigned i = 1; i < infer.inputs(); ++i)
-    slices.push_back(sliceAt(loop.b, loc, i == 1 ? infer.checked(infer.input(i)) : infer.input(i), iteration, 0));
+  for (Value source : sources)
+    slices.push_back(sliceAt(loop.b, loc, source, iteration, 0));
   SmallVector<Type> results(infer.outputs(), UnrankedTensorType::get(types.getNoneType()));
   auto scan = onnx::NodeOp::create(loop.b, loc, results, loop.b.getStringAttr("Scan"), loop.b.getStringAttr(""),
                                    loop.b.getI64IntegerAttr(9), infer.op.getAttrs(), DictionaryAttr(),
