@@ -21,6 +21,7 @@ Value HostReader::signExtend(Value code, unsigned count) {
 Value HostReader::add(Value a, Value b) { return fromBits(bits(a) + bits(b)); }
 Value HostReader::shiftLeft(Value a, unsigned n) { return fromBits(bits(a) << n); }
 Value HostReader::bitOr(Value a, Value b) { return fromBits(bits(a) | bits(b)); }
+Value HostReader::bitAnd(Value a, uint32_t mask) { return fromBits(bits(a) & mask); }
 Value HostReader::asFloat(Value value) { return fromFloat(llvm::bit_cast<float>(bits(value))); }
 Value HostReader::toFloat(Value a) { return fromFloat(float(a.number)); }
 Value HostReader::multiply(Value a, Value b) { return fromFloat(float(a.number) * float(b.number)); }

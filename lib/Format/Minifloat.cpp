@@ -49,10 +49,12 @@ Primitives::Value MinifloatCodec::decode(Primitives &p, Primitives::Value code) 
     return p.asFloat(p.shiftLeft(code, 31 - shape.magnitudeBits()));
   if (shape.exponentBits == 5 && shape.mantissaBits == 10) // most targets convert these in one instruction
     return p.halfToFloat(code);
-  // Exponent and mantissa move into float32's place; the product corrects the bias and normalizes subnormals.
-  Primitives::Value magnitude = p.field(code, 0, shape.magnitudeBits());
-  Primitives::Value sign = p.shiftLeft(p.field(code, shape.magnitudeBits(), 1), 31);
-  Primitives::Value bits = p.bitOr(p.shiftLeft(magnitude, 23 - shape.mantissaBits), sign);
+  // Exponent and mantissa move into float32's place, and the sign with them: of the copies of it that fill the bits
+  // above, the uppermost is kept. The product corrects the bias and normalizes subnormals.
+  const unsigned distance = 23 - shape.mantissaBits;
+  const uint32_t magnitude = ((1u << shape.magnitudeBits()) - 1) << distance;
+  Primitives::Value extended = p.shiftLeft(p.signExtend(code, shape.magnitudeBits() + 1), distance);
+  Primitives::Value bits = p.bitAnd(extended, magnitude | 0x80000000);
   return p.multiply(p.asFloat(bits), p.real(std::ldexp(1.0f, 127 - shape.bias())));
 }
 

@@ -12,6 +12,7 @@ enum class Primitive : uint8_t {
   Add,
   ShiftLeft,
   BitOr,
+  BitAnd,
   AsFloat,
   ToFloat,
   Multiply,
@@ -30,6 +31,7 @@ public:
   Value add(Value, Value) override { return count(Primitive::Add); }
   Value shiftLeft(Value, unsigned) override { return count(Primitive::ShiftLeft); }
   Value bitOr(Value, Value) override { return count(Primitive::BitOr); }
+  Value bitAnd(Value, uint32_t) override { return count(Primitive::BitAnd); }
   Value asFloat(Value) override { return count(Primitive::AsFloat); }
   Value toFloat(Value) override { return count(Primitive::ToFloat); }
   Value multiply(Value, Value) override { return count(Primitive::Multiply); }

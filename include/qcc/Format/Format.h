@@ -30,6 +30,7 @@ public:
   virtual Value add(Value a, Value b) = 0;          // integers
   virtual Value shiftLeft(Value a, unsigned n) = 0; // integers
   virtual Value bitOr(Value a, Value b) = 0;        // integers
+  virtual Value bitAnd(Value a, uint32_t mask) = 0; // integers
   virtual Value asFloat(Value bits) = 0;            // the float32 with these bits
   virtual Value toFloat(Value a) = 0;               // the number an integer is
   virtual Value multiply(Value a, Value b) = 0;     // floats

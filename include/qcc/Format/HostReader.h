@@ -15,6 +15,7 @@ public:
   Value add(Value a, Value b) override;
   Value shiftLeft(Value a, unsigned n) override;
   Value bitOr(Value a, Value b) override;
+  Value bitAnd(Value a, uint32_t mask) override;
   Value asFloat(Value bits) override;
   Value toFloat(Value a) override;
   Value multiply(Value a, Value b) override;

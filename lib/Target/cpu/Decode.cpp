@@ -28,6 +28,9 @@ public:
     return n ? wrap(arith::ShLIOp::create(s.b, unwrap(x), s.splat(s.dwords, n))) : x;
   }
   Value bitOr(Value x, Value y) override { return wrap(arith::OrIOp::create(s.b, unwrap(x), unwrap(y))); }
+  Value bitAnd(Value x, uint32_t mask) override {
+    return wrap(arith::AndIOp::create(s.b, unwrap(x), s.splat(s.dwords, int32_t(mask))));
+  }
   Value asFloat(Value bits) override { return wrap(s.cast(s.floats, unwrap(bits))); }
   Value toFloat(Value x) override { return wrap(arith::SIToFPOp::create(s.b, s.floats, unwrap(x))); }
   Value multiply(Value x, Value y) override { return wrap(arith::MulFOp::create(s.b, unwrap(x), unwrap(y))); }
