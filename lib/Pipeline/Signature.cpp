@@ -1,4 +1,5 @@
 #include "Signature.h"
+#include "Provenance.h"
 #include "StateFiles.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Pipeline/Plan.h"
@@ -115,6 +116,7 @@ LogicalResult qcc::fillManifest(Compilation &c) {
   manifest.qccVersion = QCC_VERSION;
   if (auto name = c.module.get()->getAttrOfType<StringAttr>(modelNameAttr))
     manifest.modelName = name.str();
+  describeProvenance(*c.module, manifest);
   // The most demanding target first: the runtime takes the first one that the machine can run.
   llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) {
     return a.facts.features.size() > b.facts.features.size();

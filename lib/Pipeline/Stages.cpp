@@ -1,6 +1,7 @@
 // The states of a program, in order: the whole compiler on one page.
 #include "CodeCache.h"
 #include "PlaceWeights.h"
+#include "Provenance.h"
 #include "QuantizeWeights.h"
 #include "RunMethod.h"
 #include "Signature.h"
@@ -30,7 +31,7 @@ static LogicalResult importStage(Compilation &c) {
   if (!c.module)
     return failure();
   c.module.get()->setAttr(modelNameAttr, StringAttr::get(&c.context, llvm::sys::path::filename(c.options.model)));
-  return success();
+  return recordFiles(c);
 }
 
 static LogicalResult canonicalizeStage(Compilation &c) {

@@ -1,4 +1,5 @@
 """Plans: what `qcc --print-plan` says of the language model that ships with the source."""
+import hashlib
 import json
 import os
 import subprocess
@@ -53,3 +54,11 @@ def test_a_length_that_no_dimension_has():
     done = subprocess.run([str(BUILD / "bin/qcc"), str(MODEL), "--print-plan", "--plan-lengths=tokens=3"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "no dimension is named 'tokens'; the model's are: batch_size, past_sequence_length, sequence_length" in done.stderr
+
+
+def test_the_artifact_tells_what_it_was_made_of(tmp_path):
+    out = tmp_path / "model.qcc"
+    subprocess.run([str(BUILD / "bin/qcc"), str(MODEL), "-o", str(out)], check=True)
+    manifest = json.loads(subprocess.run([str(BUILD / "bin/qcc-inspect"), str(out), "--json"], check=True, capture_output=True, text=True).stdout)
+    assert manifest["model"] == {"name": "model.onnx", "sha256": hashlib.sha256(MODEL.read_bytes()).hexdigest()}
+    assert [file["name"] for file in manifest["provenance"]["files"]] == ["model.onnx"]
