@@ -34,17 +34,14 @@ private:
 };
 } // namespace
 
-LogicalResult qcc::runMethod(Compilation &c) {
+LogicalResult qcc::runMethods(Compilation &c) {
   Location loc = UnknownLoc::get(&c.context);
-  auto method = Method::parse(c.options.method);
-  if (!method)
-    return emitError(loc) << llvm::toString(method.takeError());
-  if (method->isTrivial() || c.options.plansOnly)
+  if (c.options.plansOnly)
     return success();
   Samples samples;
-  if (method->needsData()) {
+  if (auto method = methodThatNeedsData(*c.module)) {
     if (c.options.calibration.empty())
-      return emitError(loc) << "the method " << c.options.method << " needs data: give --calib=FILE";
+      return emitError(loc) << "the method " << method->name() << " needs data: give --calib=FILE";
     Manifest manifest;
     std::string error;
     if (failed(describeBorder(*c.module, manifest)))
@@ -66,8 +63,7 @@ LogicalResult qcc::runMethod(Compilation &c) {
     return openProgram(piece);
   };
   Progress progress;
-  auto qualities =
-      applyMethod(*c.module, *method, &samples, open, [&](size_t done, size_t all) { progress(done, all); });
+  auto qualities = applyMethods(*c.module, &samples, open, [&](size_t done, size_t all) { progress(done, all); });
   if (failed(qualities))
     return failure();
   for (const WeightQuality &quality : *qualities)

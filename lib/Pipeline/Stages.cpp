@@ -58,7 +58,7 @@ static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
-  return success(succeeded(chooseFormats(c)) && succeeded(runMethod(c)));
+  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }

@@ -8,6 +8,7 @@
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
 #include "qcc/Pipeline/Quality.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -24,6 +25,9 @@ static cl::opt<std::string> output("o", cl::desc("Write here (default: the model
                                    cl::value_desc("FILE"), cl::cat(category));
 static cl::list<std::string> targets("target", cl::desc("Targets to generate code for (default: native)"),
                                      cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
+static cl::opt<std::string>
+    recipe("recipe", cl::desc("Rules for formats, compute types and methods: a file, or the name of one that ships"),
+           cl::value_desc("FILE"), cl::cat(category));
 static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"),
                                    cl::value_desc("F"), cl::init("float32"), cl::cat(category));
 static cl::opt<std::string> headFormat("head-fmt",
@@ -103,6 +107,28 @@ static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
   return success();
 }
 
+/// The file of a recipe: the one named, or one that ships with the program. Empty, and reported, where there is none.
+static std::string findRecipe(const std::string &name, const char *argv0) {
+  if (llvm::sys::fs::exists(name))
+    return name;
+  static int anchor;
+  llvm::SmallString<128> folder(llvm::sys::fs::getMainExecutable(argv0, &anchor));
+  llvm::sys::path::remove_filename(folder);
+  llvm::sys::path::append(folder, "..", "share", "qcc", "recipes");
+  std::vector<std::string> known;
+  std::error_code error;
+  for (llvm::sys::fs::directory_iterator it(folder, error), end; it != end && !error; it.increment(error)) {
+    if (llvm::sys::path::extension(it->path()) != ".toml")
+      continue;
+    known.push_back(llvm::sys::path::stem(it->path()).str());
+    if (known.back() == name)
+      return it->path();
+  }
+  llvm::sort(known);
+  fail("there is no recipe '" + name + "'; those that ship are " + llvm::join(known, ", "));
+  return "";
+}
+
 static size_t stageIndex(StringRef name) {
   return llvm::find_if(allStages(), [&](const Stage &s) { return s.name == name; }) - allStages().begin();
 }
@@ -170,6 +196,8 @@ int main(int argc, char **argv) {
   options.model = model;
   if (!targets.empty())
     options.targets = targets;
+  if (!recipe.empty() && (options.recipe = findRecipe(recipe, argv[0])).empty())
+    return exitUsage;
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;

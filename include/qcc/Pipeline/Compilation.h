@@ -13,6 +13,7 @@ namespace qcc {
 struct CompileOptions {
   std::string model; // path of the ONNX file or its folder
   std::vector<std::string> targets = {"native"};
+  std::string recipe;             // path of a file of rules; what follows is for what no rule chooses
   std::string format = "float32"; // as formats are spelled
   std::string headFormat;         // of linear operations that give the program's outputs; empty: chosen
   std::string method = "rtn";     // how the numbers of quantized weights are chosen
