@@ -29,9 +29,13 @@ static FailureOr<Recipe> readRecipe(Compilation &c) {
   return emitError(at(c, error.place)) << error.message;
 }
 
+/// What `auto` chooses from: every step of bits that there is, with and without zeros.
+static constexpr llvm::StringLiteral automatic = "int4-g128,int4-g128-asym,int4-g32,int4-g32-asym,nf4,int8-g32,float16";
+
 static FailureOr<std::vector<Format>> formatsOf(const Said &said) {
   std::vector<Format> formats;
-  for (StringRef name : llvm::split(said.text, ',')) {
+  StringRef text = said.text == "auto" ? StringRef(automatic) : StringRef(said.text);
+  for (StringRef name : llvm::split(text, ',')) {
     auto format = findFormat(name.trim());
     if (!format)
       return emitError(said.loc) << llvm::toString(format.takeError());
@@ -43,6 +47,8 @@ static FailureOr<std::vector<Format>> formatsOf(const Said &said) {
 /// The format of a head where nobody has named one. A head decides between outputs that lie close together: below 8
 /// bits it costs more than all other layers.
 static std::string defaultHeadFormat(StringRef format) {
+  if (format == "auto" || format.contains(','))
+    return format.str(); // its harm is measured
   auto known = findFormat(format);
   if (!known)
     return llvm::consumeError(known.takeError()), format.str(); // reported where it is used

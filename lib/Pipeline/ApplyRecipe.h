@@ -10,7 +10,7 @@ namespace qcc {
 
 struct LinearChoice {
   qnt::LinearOp op;
-  std::vector<Format> formats; // one, or those to choose from
+  std::vector<Format> formats; // one, or those to choose from, which `allocateFormats` does
   std::string act;
   Method method;
   mlir::Location actLoc; // where a compute type that cannot be is to be reported

@@ -1,5 +1,5 @@
 #include "QuantizeWeights.h"
-#include "ApplyRecipe.h"
+#include "AllocateFormats.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Operator/Node.h"
 #include "qcc/Pack/WeightMatrix.h"
@@ -32,7 +32,7 @@ llvm::Expected<std::vector<float>> qcc::decodeWeight(Compilation &c, qnt::Weight
   return values;
 }
 
-static LogicalResult setChoice(Compilation &c, const LinearChoice &choice) {
+LogicalResult qcc::setChoice(Compilation &c, const LinearChoice &choice) {
   qnt::LinearOp linear = choice.op;
   auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
   // A weight that is encoded already keeps its codes, and the compute type that the file asks for.
@@ -59,6 +59,8 @@ static LogicalResult setChoice(Compilation &c, const LinearChoice &choice) {
 LogicalResult qcc::chooseFormats(Compilation &c) {
   auto choices = applyRecipe(c);
   if (failed(choices))
+    return failure();
+  if (failed(allocateFormats(c, *choices)))
     return failure();
   for (const LinearChoice &choice : *choices)
     if (failed(setChoice(c, choice)))

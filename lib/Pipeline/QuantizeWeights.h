@@ -11,6 +11,9 @@ namespace qcc {
 /// are rounded, to nearest, one by one when they are packed, so that no more than one of them is in memory.
 mlir::LogicalResult chooseFormats(Compilation &compilation);
 
+/// Gives one linear operation its first format, its compute type and its method.
+mlir::LogicalResult setChoice(Compilation &compilation, const struct LinearChoice &choice);
+
 /// A weight's codes, scales and zeros: what an algorithm has put there, or its elements rounded. The signal-to-noise
 /// ratio of rounding goes into `compilation.quality`.
 llvm::Expected<EncodedMatrix> encodeWeight(Compilation &compilation, qnt::WeightOp weight, const Format &format);

@@ -28,8 +28,9 @@ static cl::list<std::string> targets("target", cl::desc("Targets to generate cod
 static cl::opt<std::string>
     recipe("recipe", cl::desc("Rules for formats, compute types and methods: a file, or the name of one that ships"),
            cl::value_desc("FILE"), cl::cat(category));
-static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"),
-                                   cl::value_desc("F"), cl::init("float32"), cl::cat(category));
+static cl::opt<std::string>
+    format("fmt", cl::desc("Format of the weights of matrix multiplications; auto, or several to choose from"),
+           cl::value_desc("F"), cl::init("float32"), cl::cat(category));
 static cl::opt<std::string> headFormat("head-fmt",
                                        cl::desc("Format of the matrix multiplications that give the model's outputs "
                                                 "(default: --fmt, or int8-g32 when that has fewer than 8 bits)"),
@@ -40,6 +41,15 @@ static cl::opt<std::string> method("method",
                                    cl::value_desc("M"), cl::init("rtn"), cl::cat(category));
 static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> budget("budget",
+                                   cl::desc("Size that formats are chosen for, where --fmt is auto or a list: bits per "
+                                            "weight of linear operations, or bytes of all weights"),
+                                   cl::value_desc("4.5bpw|80MB"), cl::cat(category));
+static cl::opt<std::string>
+    mostDivergence("max-kld",
+                   cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "
+                            "this; a program beyond it is not written"),
+                   cl::value_desc("X"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
                                  cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
@@ -201,6 +211,7 @@ int main(int argc, char **argv) {
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;
+  options.budget = budget;
   options.method = method;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;
   options.states = !keepSignature;
@@ -211,6 +222,11 @@ int main(int argc, char **argv) {
     if (!gate)
       return fail("--fail-if: " + llvm::toString(gate.takeError()));
     gates.push_back(*gate);
+  }
+  if (!mostDivergence.empty()) {
+    if (StringRef(mostDivergence).getAsDouble(options.mostDivergence) || !(options.mostDivergence > 0))
+      return fail("--max-kld=" + mostDivergence + ": expected a number above 0");
+    gates.push_back(llvm::cantFail(Gate::parse("kld>" + mostDivergence)));
   }
   if (!gates.empty())
     options.measuredSamples = SIZE_MAX;
