@@ -143,7 +143,7 @@ public:
     });
     if (result.wasInterrupted())
       return failure();
-    return comparison.harm(std::move(module));
+    return comparison.harm(std::move(module), c.options.measuredSamples);
   }
 
 private:
@@ -194,14 +194,17 @@ LogicalResult qcc::allocateFormats(Compilation &c, std::vector<LinearChoice> &ch
     return report(c) << "choosing among formats needs data: give --calib=FILE";
   FailureOr<int64_t> budget = options.budget.empty() ? INT64_MAX : budgetOf(c, choices);
   OutputComparison comparison(c);
-  if (failed(budget) || failed(comparison.start()))
+  // A bound is kept on the samples that the finished program is measured on.
+  bool keepsBound = options.mostDivergence > 0;
+  if (failed(budget) ||
+      failed(comparison.start(keepsBound ? options.measuredSamples : OutputComparison::comparedSamples)))
     return failure();
   auto harms = measureSensitivity(c, comparison, choices);
   if (failed(harms))
     return failure();
   Allocator allocator(c, comparison, choices, *harms);
   Allocation chosen;
-  if (options.mostDivergence > 0) {
+  if (keepsBound) {
     auto found = allocateForDivergence(c, allocator, *budget);
     if (failed(found))
       return failure();

@@ -10,9 +10,6 @@
 using namespace mlir;
 using namespace qcc;
 
-/// Samples on which the outputs are compared, once for each operation: the estimate is of relative harm.
-static constexpr size_t comparedSamples = 4;
-
 static qnt::WeightOp weightOf(qnt::LinearOp op) { return op.getWeight().getDefiningOp<qnt::WeightOp>(); }
 
 int64_t qcc::bytesOf(const LinearChoice &choice, const Format &format) {
@@ -20,7 +17,7 @@ int64_t qcc::bytesOf(const LinearChoice &choice, const Format &format) {
   return PackedLayout::of(format, type.getDimSize(0), type.getDimSize(1)).bytes();
 }
 
-FailureOr<std::vector<std::vector<NpzArray>>> OutputComparison::run(OwningOpRef<ModuleOp> module) {
+FailureOr<std::vector<std::vector<NpzArray>>> OutputComparison::run(OwningOpRef<ModuleOp> module, size_t samples) {
   auto loc = UnknownLoc::get(&c.context);
   auto program = openModule(c, cache, std::move(module));
   if (!program)
@@ -29,7 +26,7 @@ FailureOr<std::vector<std::vector<NpzArray>>> OutputComparison::run(OwningOpRef<
   for (const Manifest::Value &output : (*program)->manifest().outputs)
     outputs.push_back(output.name);
   std::vector<std::vector<NpzArray>> results;
-  for (size_t i = 0; i < std::min(data.size(), comparedSamples); ++i) {
+  for (size_t i = 0; i < std::min(data.size(), samples); ++i) {
     auto result = runProgram(**program, data[i], outputs);
     if (!result)
       return emitError(loc) << "sample " << i << ": " << llvm::toString(result.takeError());
@@ -38,18 +35,18 @@ FailureOr<std::vector<std::vector<NpzArray>>> OutputComparison::run(OwningOpRef<
   return results;
 }
 
-LogicalResult OutputComparison::start() {
+LogicalResult OutputComparison::start(size_t samples) {
   if (failed(readSamples(c, data)))
     return failure();
-  auto results = run(c.module->clone());
+  auto results = run(c.module->clone(), samples);
   if (failed(results))
     return failure();
   expected = std::move(*results);
   return success();
 }
 
-FailureOr<double> OutputComparison::harm(OwningOpRef<ModuleOp> changed) {
-  auto results = run(std::move(changed));
+FailureOr<double> OutputComparison::harm(OwningOpRef<ModuleOp> changed, size_t samples) {
+  auto results = run(std::move(changed), samples);
   if (failed(results))
     return failure();
   Divergence divergence;

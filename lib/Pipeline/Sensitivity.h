@@ -6,21 +6,24 @@
 
 namespace qcc {
 
-/// Runs the float program and changed ones on a few samples and compares their outputs.
+/// Runs the float program and changed ones on samples and compares their outputs.
 class OutputComparison {
 public:
   explicit OutputComparison(Compilation &compilation) : c(compilation) {}
 
-  /// Runs the program as it is now: what others are compared with.
-  mlir::LogicalResult start();
+  /// Samples that do where harms are compared with one another.
+  static constexpr size_t comparedSamples = 4;
+
+  /// Runs the program as it is now: what others are compared with, on at most these samples.
+  mlir::LogicalResult start(size_t samples);
   /// The harm of a changed copy of the program: the mean KL divergence of its logits; where there are none, the sum of
   /// its outputs' squared relative errors.
-  mlir::FailureOr<double> harm(mlir::OwningOpRef<mlir::ModuleOp> changed);
+  mlir::FailureOr<double> harm(mlir::OwningOpRef<mlir::ModuleOp> changed, size_t samples = comparedSamples);
   const Samples &samples() const { return data; }
   CodeCache &codeCache() { return cache; }
 
 private:
-  mlir::FailureOr<std::vector<std::vector<NpzArray>>> run(mlir::OwningOpRef<mlir::ModuleOp> module);
+  mlir::FailureOr<std::vector<std::vector<NpzArray>>> run(mlir::OwningOpRef<mlir::ModuleOp> module, size_t samples);
 
   Compilation &c;
   CodeCache cache; // a program of other weights is the same code

@@ -1,0 +1,132 @@
+"""Recipes and budgets on the language model that ships with the source: what `--print-plan` says each product gets."""
+import collections
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("QCC_BUILD_DIR", ROOT / "build"))
+MODEL = ROOT / "models/stories260K/model.onnx"
+LAYER = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def qcc(*options):
+    return subprocess.run([str(BUILD / "bin/qcc"), str(MODEL), *map(str, options)], capture_output=True, text=True)
+
+
+def linears(*options):
+    done = qcc("--print-plan=json", *options)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["linears"]
+
+
+def matched(tmp_path, pattern):
+    """The products that a rule matches, as LAYER.NAME."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'[[rule]]\nformat = "int8"\n{pattern}\n')
+    nodes = [row["node"].split("/") for row in linears(f"--recipe={recipe}") if row["format"] == "int8"]
+    return ["head" if len(node) == 3 else f"{node[3]}.{node[5]}" for node in nodes]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "tokens.npz"
+    np.savez(path, input_ids=np.random.default_rng(1).integers(3, 512, (2, 1, 32)))
+    return path
+
+
+@pytest.mark.parametrize("name, formats, acts, methods", [
+    ("w8a8-smoothquant", {"int8"}, {"int8"}, {"smoothquant"}),
+    ("w4a16-gptq-g128", {"int4-g128", "int8-g32"}, {"f32"}, {"gptq"}),
+    ("w4a16-awq-g128", {"int4-g128-asym", "int8-g32"}, {"f32"}, {"awq", "rtn"}),
+    ("fp8-dynamic", {"fp8"}, {"f32"}, {"rtn"}),
+    ("nvfp4", {"nvfp4", "fp8"}, {"int8", "f32"}, {"rtn"}),
+])
+def test_recipes_that_ship(name, formats, acts, methods):
+    rows = linears(f"--recipe={name}")
+    assert {row["format"] for row in rows} == formats
+    assert {row["act"] for row in rows} == acts
+    assert {row["method"] for row in rows} == methods
+    assert (ROOT / f"recipes/{name}.toml").read_text().startswith("# ")
+    assert f"`{name}`" in (ROOT / "docs/recipes.md").read_text()
+
+
+def test_the_page_knows_every_recipe():
+    assert {path.stem for path in (ROOT / "recipes").iterdir()} == {
+        "w8a8-smoothquant", "w4a16-gptq-g128", "w4a16-awq-g128", "fp8-dynamic", "nvfp4"}
+
+
+def test_a_recipe_with_data(data, tmp_path):
+    done = qcc("--recipe=w8a8-smoothquant", f"--calib={data}", "--fail-if=kld>0.1", "-o", tmp_path / "x.qcc")
+    assert done.returncode == 0, done.stderr
+    without = qcc("--recipe=w8a8-smoothquant", "-o", tmp_path / "y.qcc")
+    assert without.returncode == 2 and "the method smoothquant needs data: give --calib=FILE" in without.stderr
+
+
+@pytest.mark.parametrize("pattern, parts", [
+    ('kind = "attention-input"', LAYER[:3]),
+    ('kind = "attention-output"', LAYER[3:4]),
+    ('kind = "mlp-input"', LAYER[4:6]),
+    ('kind = ["mlp-output"]', LAYER[6:]),
+    ('reads = "RMSNormalization"\nread-by = "Linear"', LAYER[4:6]),
+    ('read-by = ["Swish", "RotaryEmbedding"]', ["q_proj", "k_proj", "gate_proj"]),
+    ("inputs = { min = 172 }", ["down_proj"]),
+    ('name = "*/[gu]*_proj/*"', ["gate_proj", "up_proj"]),
+])
+def test_patterns_match_in_every_layer(tmp_path, pattern, parts):
+    assert matched(tmp_path, pattern) == [f"{layer}.{part}" for layer in range(5) for part in parts]
+
+
+@pytest.mark.parametrize("pattern, products", [
+    ('kind = "head"', ["head"]),
+    ("outputs = { min = 512 }", ["head"]),
+    ("first = 2", ["0.q_proj", "0.k_proj"]),
+    ("last = 2", ["4.down_proj", "head"]),
+    ("every = 14\nfrom = 3", ["0.o_proj", "2.o_proj", "4.o_proj"]),
+    ('first = 1\nlast = 1\nof = "layers"', [f"{layer}.{part}" for layer in (0, 4) for part in LAYER]),
+    ('every = 2\nfrom = 1\nof = "layers"\nkind = "mlp-output"', ["1.down_proj", "3.down_proj"]),
+])
+def test_positions(tmp_path, pattern, products):
+    assert matched(tmp_path, pattern) == products
+
+
+def test_the_last_rule_wins_field_by_field(tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[rule]]\nformat = "int4-g32"\nmethod = "gptq"\n\n'
+                      '[[rule]]\nkind = "mlp-output"\nact = "f32"\nformat = "nf4"\n\n[[rule]]\nfirst = 7\nformat = "int8"\n')
+    rows = linears(f"--recipe={recipe}", "--act=int8", "--method=awq", "--head-fmt=float32")
+    said = [(row["format"], row["act"], row["method"]) for row in rows]
+    assert said[0] == ("int8", "int8", "gptq")
+    assert said[6] == ("int8", "f32", "gptq")
+    assert said[13] == ("nf4", "f32", "gptq")
+    assert said[35] == ("int4-g32", "int8", "gptq")
+
+
+def test_formats_under_a_budget(data, tmp_path):
+    """Only what an MLP gives is free: with a budget between, some of it gets 8 bits, always the same."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[rule]]\nkind = "mlp-output"\nformat = "int4-g32,int8-g32"\n')
+    rest = [f"--recipe={recipe}", "--fmt=int4-g32", "--head-fmt=int4-g32", f"--calib={data}"]
+    rows = linears(*rest, "--budget=5bpw")
+    assert linears(*rest, "--budget=5bpw") == rows
+    free = [row["format"] for row in rows if "down_proj" in row["node"]]
+    assert 0 < free.count("int8-g32") < 5
+    assert collections.Counter(row["format"] for row in rows if "down_proj" not in row["node"]) == {"int4-g32": 31}
+    assert sum(8 * row["bytes"] for row in rows) <= 5 * sum(row["inputs"] * row["outputs"] for row in rows)
+    assert [row["format"] for row in linears(*rest, "--budget=1MB") if "down_proj" in row["node"]] == ["int8-g32"] * 5
+
+
+def test_bounds_that_cannot_be_kept(data):
+    for options, message in [
+            (["--budget=3bpw"], "the smallest formats take"),
+            (["--budget=3bits"], "--budget=3bits: expected bits per weight or a size, such as 4.5bpw or 80MB"),
+            ([], "several formats to choose from need --budget or --max-kld")]:
+        done = qcc("--fmt=int4-g32,int8-g32", "--head-fmt=int8", "--print-plan", f"--calib={data}", *options)
+        assert done.returncode == 2 and message in done.stderr, done.stderr
+    done = qcc("--fmt=auto", "--budget=5bpw", "--print-plan")
+    assert done.returncode == 2 and "choosing among formats needs data: give --calib=FILE" in done.stderr
+    assert "expected a number above 0" in qcc("--fmt=auto", "--max-kld=-1").stderr
