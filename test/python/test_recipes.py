@@ -24,12 +24,20 @@ def linears(*options):
     return json.loads(done.stdout)["linears"]
 
 
-def matched(tmp_path, pattern):
-    """The products that a rule matches, as LAYER.NAME."""
+def matched(tmp_path, *patterns):
+    """For each pattern, the products that a rule with it matches, as LAYER.NAME; no two of them match the same."""
+    formats = ["int8", "int4-g32", "nf4", "fp8", "nvfp4"]
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(f'[[rule]]\nformat = "int8"\n{pattern}\n')
-    nodes = [row["node"].split("/") for row in linears(f"--recipe={recipe}") if row["format"] == "int8"]
-    return ["head" if len(node) == 3 else f"{node[3]}.{node[5]}" for node in nodes]
+    recipe.write_text("\n".join(f'[[rule]]\nformat = "{name}"\n{pattern}\n' for name, pattern in zip(formats, patterns)))
+    nodes = collections.defaultdict(list)
+    for row in linears(f"--recipe={recipe}"):
+        path = row["node"].split("/")
+        nodes[row["format"]].append("head" if len(path) == 3 else f"{path[3]}.{path[5]}")
+    return [nodes[name] for name, pattern in zip(formats, patterns)]
+
+
+def in_every_layer(*parts):
+    return [f"{layer}.{part}" for layer in range(5) for part in parts]
 
 
 @pytest.fixture(scope="module")
@@ -67,31 +75,28 @@ def test_a_recipe_with_data(data, tmp_path):
     assert without.returncode == 2 and "the method smoothquant needs data: give --calib=FILE" in without.stderr
 
 
-@pytest.mark.parametrize("pattern, parts", [
-    ('kind = "attention-input"', LAYER[:3]),
-    ('kind = "attention-output"', LAYER[3:4]),
-    ('kind = "mlp-input"', LAYER[4:6]),
-    ('kind = ["mlp-output"]', LAYER[6:]),
-    ('reads = "RMSNormalization"\nread-by = "Linear"', LAYER[4:6]),
-    ('read-by = ["Swish", "RotaryEmbedding"]', ["q_proj", "k_proj", "gate_proj"]),
-    ("inputs = { min = 172 }", ["down_proj"]),
-    ('name = "*/[gu]*_proj/*"', ["gate_proj", "up_proj"]),
-])
-def test_patterns_match_in_every_layer(tmp_path, pattern, parts):
-    assert matched(tmp_path, pattern) == [f"{layer}.{part}" for layer in range(5) for part in parts]
+def test_kinds(tmp_path):
+    kinds = ["attention-input", "attention-output", "mlp-input", "mlp-output", "head"]
+    assert matched(tmp_path, *[f'kind = "{kind}"' for kind in kinds]) == [
+        in_every_layer(*LAYER[:3]), in_every_layer("o_proj"), in_every_layer("gate_proj", "up_proj"), in_every_layer("down_proj"), ["head"]]
 
 
-@pytest.mark.parametrize("pattern, products", [
-    ('kind = "head"', ["head"]),
-    ("outputs = { min = 512 }", ["head"]),
-    ("first = 2", ["0.q_proj", "0.k_proj"]),
-    ("last = 2", ["4.down_proj", "head"]),
-    ("every = 14\nfrom = 3", ["0.o_proj", "2.o_proj", "4.o_proj"]),
-    ('first = 1\nlast = 1\nof = "layers"', [f"{layer}.{part}" for layer in (0, 4) for part in LAYER]),
-    ('every = 2\nfrom = 1\nof = "layers"\nkind = "mlp-output"', ["1.down_proj", "3.down_proj"]),
-])
-def test_positions(tmp_path, pattern, products):
-    assert matched(tmp_path, pattern) == products
+def test_dataflow_sizes_and_names(tmp_path):
+    patterns = ['reads = "RMSNormalization"\nread-by = ["Swish", "Linear"]', 'read-by = "RotaryEmbedding"', 'name = ["*/[ov]_proj/*", "/v/*"]',
+                "inputs = { min = 172 }", "outputs = { min = 512, max = 512 }\nweights = { min = 32768 }"]
+    assert matched(tmp_path, *patterns) == [
+        in_every_layer("gate_proj", "up_proj"), in_every_layer("q_proj", "k_proj"), in_every_layer("v_proj", "o_proj"), in_every_layer("down_proj"), ["head"]]
+
+
+def test_positions(tmp_path):
+    assert matched(tmp_path, "first = 2", "last = 2", "every = 14\nfrom = 3") == [
+        ["0.q_proj", "0.k_proj"], ["4.down_proj", "head"], ["0.o_proj", "2.o_proj", "4.o_proj"]]
+
+
+def test_positions_of_layers(tmp_path):
+    first_and_last, some = matched(tmp_path, 'first = 1\nlast = 1\nof = "layers"', 'every = 2\nfrom = 1\nof = "layers"\nkind = "mlp-output"')
+    assert first_and_last == [f"{layer}.{part}" for layer in (0, 4) for part in LAYER]
+    assert some == ["1.down_proj", "3.down_proj"]
 
 
 def test_the_last_rule_wins_field_by_field(tmp_path):
