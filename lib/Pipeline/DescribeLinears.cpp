@@ -35,7 +35,7 @@ static bool isAttention(Operation *op) {
 /// Operators that give what they read, arranged in another way or turned by its position.
 static bool arranges(onnx::NodeOp node) {
   return llvm::is_contained({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Split", "Expand",
-                             "Concat", "Identity", "RotaryEmbedding", "Append"},
+                             "Concat", "Gather", "Identity", "View", "RotaryEmbedding", "Append"},
                             node.getOpType());
 }
 
