@@ -59,6 +59,8 @@ FailureOr<std::vector<LinearChoice>> qcc::applyRecipe(Compilation &c) {
   FailureOr<Recipe> recipe = readRecipe(c);
   if (failed(recipe))
     return failure();
+  if (recipe->budget && c.options.budget.empty() && c.options.mostDivergence == 0)
+    c.options.budget = recipe->budget->text;
   const CompileOptions &options = c.options;
   std::string headFormat = options.headFormat.empty() ? defaultHeadFormat(options.format) : options.headFormat;
   std::vector<bool> matched(recipe->rules.size());

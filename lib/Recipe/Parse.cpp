@@ -191,9 +191,19 @@ std::optional<Recipe> Recipe::parse(llvm::StringRef text, RecipeError &error) {
   }
   Recipe recipe;
   for (auto &&[key, value] : parsed.table()) {
+    if (key.str() == "budget") {
+      auto text = value.as_string();
+      if (!text) {
+        error = {"'budget' has to be a text such as \"4.5bpw\" or \"80MB\"", placeOf(value.source())};
+        return std::nullopt;
+      }
+      recipe.budget = RecipeChoice{text->get(), placeOf(value.source())};
+      continue;
+    }
     auto rules = value.as_array();
     if (key.str() != "rule") {
-      error = {"a recipe is made of [[rule]], and has no key '" + std::string(key.str()) + "'", placeOf(key.source())};
+      error = {"a recipe is made of [[rule]] and a budget, and has no key '" + std::string(key.str()) + "'",
+               placeOf(key.source())};
       return std::nullopt;
     }
     if (!rules || !rules->is_homogeneous(toml::node_type::table)) {

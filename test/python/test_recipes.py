@@ -65,13 +65,25 @@ def test_recipes_that_ship(name, formats, acts, methods):
 
 def test_the_page_knows_every_recipe():
     assert {path.stem for path in (ROOT / "recipes").iterdir()} == {
-        "w8a8-smoothquant", "w4a16-gptq-g128", "w4a16-awq-g128", "fp8-dynamic", "nvfp4"}
+        "auto", "w8a8-smoothquant", "w4a16-gptq-g128", "w4a16-awq-g128", "fp8-dynamic", "nvfp4"}
 
 
-def test_a_recipe_with_data(data, tmp_path):
-    done = qcc("--recipe=w8a8-smoothquant", f"--calib={data}", "--fail-if=kld>0.1", "-o", tmp_path / "x.qcc")
+def test_the_automatic_recipe_needs_data():
+    done = qcc("--recipe=auto", "--print-plan")
+    assert done.returncode == 2 and "choosing among formats needs data: give --calib=FILE" in done.stderr
+
+
+def test_methods_of_one_group(data, tmp_path):
+    """Products that read the same value are quantized by methods of their own."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[rule]]\nformat = "int8"\n\n[[rule]]\nkind = "attention-input"\nmethod = "smoothquant"\n\n'
+                      '[[rule]]\nread-by = "Swish"\nmethod = "gptq"\nformat = "int4-g32"\n')
+    done = qcc(f"--recipe={recipe}", f"--calib={data}", "--fail-if=kld>0.1", "-o", tmp_path / "x.qcc")
     assert done.returncode == 0, done.stderr
-    without = qcc("--recipe=w8a8-smoothquant", "-o", tmp_path / "y.qcc")
+    shown = subprocess.run([str(BUILD / "bin/qcc-inspect"), str(tmp_path / "x.qcc"), "--json"], capture_output=True, text=True, check=True)
+    first = json.loads(shown.stdout)["plan"]["linears"][:7]
+    assert [row["method"] for row in first] == ["smoothquant"] * 3 + ["rtn", "gptq", "rtn", "rtn"]
+    without = qcc(f"--recipe={recipe}", "-o", tmp_path / "y.qcc")
     assert without.returncode == 2 and "the method smoothquant needs data: give --calib=FILE" in without.stderr
 
 

@@ -66,6 +66,7 @@ struct RecipeError {
 
 struct Recipe {
   std::vector<RecipeRule> rules;
+  std::optional<RecipeChoice> budget; // for formats that are chosen among several
 
   /// Reads the text of a recipe; what is wrong with it goes into `error`.
   static std::optional<Recipe> parse(llvm::StringRef text, RecipeError &error);

@@ -38,6 +38,15 @@ TEST(Recipe, rulesAreReadInOrder) {
   EXPECT_EQ(recipe.rules[1].method->text, "gptq");
 }
 
+TEST(Recipe, budget) {
+  EXPECT_FALSE(parsed("[[rule]]\nformat = 'auto'\n").budget);
+  Recipe recipe = parsed("budget = '4bpw'\n[[rule]]\nformat = 'auto'\n");
+  EXPECT_EQ(recipe.budget->text, "4bpw");
+  EXPECT_EQ(recipe.budget->place.column, 10u);
+  EXPECT_EQ(errorOf("budget = 4\n[[rule]]\nformat = 'auto'\n"),
+            "1:10: 'budget' has to be a text such as \"4.5bpw\" or \"80MB\"");
+}
+
 TEST(Recipe, dataflow) {
   LinearFacts q, out, up, down;
   q.reads = {"RMSNormalization"}, q.readBy = {"Reshape", "RotaryEmbedding", "Attention"};
@@ -101,7 +110,8 @@ TEST(Recipe, sizesAndNames) {
 TEST(Recipe, errorsSayWhere) {
   EXPECT_EQ(errorOf(""), "1:1: the recipe has no [[rule]]");
   EXPECT_EQ(errorOf("[[rule]]\nformat = 'int8'\n  colour = 1\n").substr(0, 36), "3:3: a rule has no key 'colour'; it ");
-  EXPECT_EQ(errorOf("[[rules]]\nformat = 'int8'\n"), "1:3: a recipe is made of [[rule]], and has no key 'rules'");
+  EXPECT_EQ(errorOf("[[rules]]\nformat = 'int8'\n"),
+            "1:3: a recipe is made of [[rule]] and a budget, and has no key 'rules'");
   EXPECT_EQ(errorOf("[rule]\nformat = 'int8'\n"), "1:2: rules begin with [[rule]]");
   EXPECT_EQ(errorOf("[[rule]]\nkind = 'head'\n"),
             "1:1: the rule chooses nothing; it has to have a format, an act or a method");
