@@ -64,7 +64,7 @@ public:
   std::vector<WeightQuality> qualities;
 
 private:
-  /// Smoothing is a change of the program that float32 weights can have too; what depends on rounding is not for them.
+  /// See `Method::changes`.
   LogicalResult leaveUnrounded(const MethodRow &step) {
     if (step.name == "smoothquant")
       return scale(smoothing());
@@ -197,30 +197,55 @@ private:
 };
 } // namespace
 
-/// The group's operations by their formats; those whose weights are encoded already are left out.
-static std::vector<std::pair<Format, LinearGroup>> byFormat(const LinearGroup &group) {
-  std::vector<std::pair<Format, LinearGroup>> parts;
+namespace {
+/// Operations of a group that are quantized in the same way.
+struct GroupPart {
+  Format format;
+  std::string method;
+  LinearGroup group;
+};
+} // namespace
+
+static std::string methodOf(qnt::LinearOp linear) {
+  auto method = linear->getAttrOfType<StringAttr>(methodAttr);
+  return method && method != keptMethod ? method.str() : "";
+}
+
+/// The group's operations that have a method, by format and method; those whose weights are encoded already are left
+/// out.
+static std::vector<GroupPart> partsOf(const LinearGroup &group) {
+  std::vector<GroupPart> parts;
   for (qnt::LinearOp linear : group.linears) {
     auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
     Format format = llvm::cantFail(findFormat(weight.getFormat())); // chosen already
-    if (weight.getOrder() == "encoded")
+    std::string method = methodOf(linear);
+    if (weight.getOrder() == "encoded" || method.empty())
       continue;
-    auto part = llvm::find_if(parts, [&](const auto &p) { return p.first.name == format.name; });
+    auto part =
+        llvm::find_if(parts, [&](const GroupPart &p) { return p.format.name == format.name && p.method == method; });
     if (part == parts.end())
-      part = parts.insert(parts.end(), {format, {group.x, {}}});
-    part->second.linears.push_back(linear);
+      part = parts.insert(parts.end(), {format, method, {group.x, {}}});
+    part->group.linears.push_back(linear);
   }
   return parts;
 }
 
-FailureOr<std::vector<WeightQuality>> qcc::applyMethod(ModuleOp module, const Method &method, const Samples *samples,
-                                                       OpenModule open,
-                                                       llvm::function_ref<void(size_t, size_t)> progress) {
+std::optional<Method> qcc::methodThatNeedsData(ModuleOp module) {
+  for (const LinearGroup &group : linearGroups(module))
+    for (GroupPart &part : partsOf(group))
+      if (Method method = llvm::cantFail(Method::parse(part.method)); method.needsData())
+        return method;
+  return std::nullopt;
+}
+
+FailureOr<std::vector<WeightQuality>> qcc::applyMethods(ModuleOp module, const Samples *samples, OpenModule open,
+                                                        llvm::function_ref<void(size_t, size_t)> progress) {
   std::vector<WeightQuality> qualities;
   size_t all = linearGroups(module).size(), done = 0;
   auto quantize = [&](LinearGroup &group, const Activations *activations) -> LogicalResult {
-    for (auto &[format, part] : byFormat(group)) {
-      GroupQuantizer quantizer(part, format, activations);
+    for (GroupPart &part : partsOf(group)) {
+      Method method = llvm::cantFail(Method::parse(part.method)); // chosen already
+      GroupQuantizer quantizer(part.group, part.format, method.needsData() ? activations : nullptr);
       for (const MethodRow *step : method.steps())
         if (failed(quantizer.apply(*step)))
           return failure();
@@ -229,7 +254,7 @@ FailureOr<std::vector<WeightQuality>> qcc::applyMethod(ModuleOp module, const Me
     progress(++done, all);
     return success();
   };
-  if (method.needsData()) {
+  if (methodThatNeedsData(module)) {
     auto visit = [&](LinearGroup &group, const Activations &activations) { return quantize(group, &activations); };
     if (failed(visitGroups(module, *samples, open, visit)))
       return failure();

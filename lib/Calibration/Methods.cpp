@@ -43,3 +43,18 @@ bool Method::needsData() const {
 }
 
 bool Method::isTrivial() const { return rows.size() == 1 && rows.front()->name == "rtn"; }
+
+bool Method::changes(const Format &format) const {
+  // Smoothing is a change of the program that float32 weights can have too; what depends on rounding is not for them.
+  return format.element->bits() < 32
+             ? !isTrivial()
+             : llvm::any_of(rows, [](const MethodRow *row) { return row->name == "smoothquant"; });
+}
+
+std::string Method::name() const {
+  std::string text;
+  for (const MethodRow *row : rows)
+    if (rows.size() == 1 || row->name != "rtn")
+      text += (text.empty() ? "" : "+") + row->name.str();
+  return text;
+}

@@ -1,4 +1,5 @@
 #include "HostedProgram.h"
+#include "Signature.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 
@@ -17,6 +18,29 @@ llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilati
   if (!program)
     return llvm::createStringError("the program cannot be run here: " + error);
   return program;
+}
+
+llvm::Expected<std::unique_ptr<Program>> qcc::openModule(Compilation &c, CodeCache &cache,
+                                                         OwningOpRef<ModuleOp> module) {
+  CompileOptions options = c.options;
+  options.targets = {"native"};
+  options.files.clear(), options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
+  Compilation piece(c.context, options);
+  piece.codeCache = &cache;
+  piece.module = std::move(module);
+  if (failed(runStages(piece, "quantized", "artifact")))
+    return llvm::createStringError("a part of it does not compile");
+  return openProgram(piece);
+}
+
+LogicalResult qcc::readSamples(Compilation &c, Samples &samples) {
+  Manifest manifest;
+  std::string error;
+  if (failed(describeBorder(*c.module, manifest)))
+    return failure();
+  if (!Samples::read(c.options.calibration, manifest, samples, error))
+    return emitError(UnknownLoc::get(&c.context)) << error;
+  return success();
 }
 
 llvm::Expected<std::vector<NpzArray>> qcc::runProgram(Program &program, const std::vector<NpzArray> &inputs,

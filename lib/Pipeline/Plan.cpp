@@ -1,6 +1,7 @@
 #include "qcc/Pipeline/Plan.h"
 #include "MemoryNeed.h"
 #include "dialects/qnt/Qnt.h"
+#include "qcc/Calibration/Methods.h"
 #include "qcc/Pack/PackedLayout.h"
 #include "qcc/Target/Linear.h"
 #include "llvm/Support/Format.h"
@@ -12,6 +13,13 @@ using namespace qcc;
 static std::string nodeName(Location loc) {
   auto name = dyn_cast<NameLoc>(loc);
   return name ? name.getName().str() : "unnamed node";
+}
+
+/// How the numbers were chosen; empty where there was nothing to choose.
+static StringRef methodName(qnt::LinearOp linear, const Format &format) {
+  if (auto method = linear->getAttrOfType<StringAttr>(methodAttr))
+    return method.getValue();
+  return format.element->bits() < 32 ? "rtn" : "";
 }
 
 llvm::json::Object qcc::planOf(const Compilation &c) {
@@ -42,6 +50,7 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
         {"bits_per_weight", std::round(8000.0 * double(bytes) / double(type.getNumElements())) / 1000},
         {"bytes", bytes},
         {"act", linear.getAct()},
+        {"method", methodName(linear, *format)},
         {"instructions", std::move(instructions)}});
   });
   return llvm::json::Object{
@@ -92,15 +101,16 @@ static void printMemory(llvm::raw_ostream &os, const llvm::json::Object &memory)
 }
 
 void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
-  os << "node                                        outputs   inputs  format        bits   act   MB        "
+  os << "node                                        outputs   inputs  format          bits   act   method        MB   "
+        "     "
         "instruction\n";
   for (const llvm::json::Value &entry : *all.getArray("linears")) {
     const llvm::json::Object &row = *entry.getAsObject();
     StringRef node = *row.getString("node");
     os << llvm::left_justify(node.size() > 42 ? "..." + node.take_back(39).str() : node.str(), 43)
        << llvm::format("%8lld %8lld  ", (long long)*row.getInteger("outputs"), (long long)*row.getInteger("inputs"))
-       << llvm::left_justify(*row.getString("format"), 13) << llvm::format("%6.3f  ", *row.getNumber("bits_per_weight"))
-       << llvm::left_justify(*row.getString("act"), 5)
+       << llvm::left_justify(*row.getString("format"), 15) << llvm::format("%6.3f  ", *row.getNumber("bits_per_weight"))
+       << llvm::left_justify(*row.getString("act"), 6) << llvm::left_justify(*row.getString("method"), 12)
        << llvm::format("%9.3f  ", double(*row.getInteger("bytes")) / 1e6);
     for (const auto &[target, instruction] : *row.getObject("instructions"))
       os << *instruction.getAsString() << " (" << target.str() << ") ";

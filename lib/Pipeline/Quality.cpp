@@ -13,7 +13,9 @@ static LogicalResult report(Compilation &c, const llvm::Twine &message) {
 
 LogicalResult qcc::measureDivergence(Compilation &c) {
   CompileOptions options = c.options;
-  options.format = "float32", options.headFormat.clear(), options.act = "f32", options.method = "rtn";
+  options.recipe.clear(), options.format = "float32", options.headFormat.clear(), options.act = "f32",
+                          options.method = "rtn";
+  options.budget.clear(), options.mostDivergence = 0;
   options.dumpStatesTo.clear(), options.dumpKernelsTo.clear(), options.files.clear();
   Compilation reference(c.context, options);
   if (failed(runStages(reference, "", "artifact")))

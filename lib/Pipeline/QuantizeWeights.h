@@ -7,9 +7,12 @@
 
 namespace qcc {
 
-/// Chooses a format and a compute type for every linear operation. Weights keep their float32 elements: they are
-/// rounded, to nearest, one by one when they are packed, so that no more than one of them is in memory.
+/// Chooses a format, a compute type and a method for every linear operation. Weights keep their float32 elements: they
+/// are rounded, to nearest, one by one when they are packed, so that no more than one of them is in memory.
 mlir::LogicalResult chooseFormats(Compilation &compilation);
+
+/// Gives one linear operation its first format, its compute type and its method.
+mlir::LogicalResult setChoice(Compilation &compilation, const struct LinearChoice &choice);
 
 /// A weight's codes, scales and zeros: what an algorithm has put there, or its elements rounded. The signal-to-noise
 /// ratio of rounding goes into `compilation.quality`.

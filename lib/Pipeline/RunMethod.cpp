@@ -1,7 +1,5 @@
 #include "RunMethod.h"
-#include "CodeCache.h"
 #include "HostedProgram.h"
-#include "Signature.h"
 #include "qcc/Calibration/Methods.h"
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Process.h"
@@ -34,40 +32,22 @@ private:
 };
 } // namespace
 
-LogicalResult qcc::runMethod(Compilation &c) {
+LogicalResult qcc::runMethods(Compilation &c) {
   Location loc = UnknownLoc::get(&c.context);
-  auto method = Method::parse(c.options.method);
-  if (!method)
-    return emitError(loc) << llvm::toString(method.takeError());
-  if (method->isTrivial() || c.options.plansOnly)
+  if (c.options.plansOnly)
     return success();
   Samples samples;
-  if (method->needsData()) {
+  if (auto method = methodThatNeedsData(*c.module)) {
     if (c.options.calibration.empty())
-      return emitError(loc) << "the method " << c.options.method << " needs data: give --calib=FILE";
-    Manifest manifest;
-    std::string error;
-    if (failed(describeBorder(*c.module, manifest)))
+      return emitError(loc) << "the method " << method->name() << " needs data: give --calib=FILE";
+    if (failed(readSamples(c, samples)))
       return failure();
-    if (!Samples::read(c.options.calibration, manifest, samples, error))
-      return emitError(loc) << error;
   }
   // Layers of equal shapes are one piece of code.
   CodeCache cache;
-  auto open = [&](OwningOpRef<ModuleOp> module) -> llvm::Expected<std::unique_ptr<Program>> {
-    CompileOptions options = c.options;
-    options.targets = {"native"};
-    options.files.clear(), options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
-    Compilation piece(c.context, options);
-    piece.codeCache = &cache;
-    piece.module = std::move(module);
-    if (failed(runStages(piece, "quantized", "artifact")))
-      return llvm::createStringError("a part of it does not compile");
-    return openProgram(piece);
-  };
+  auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
   Progress progress;
-  auto qualities =
-      applyMethod(*c.module, *method, &samples, open, [&](size_t done, size_t all) { progress(done, all); });
+  auto qualities = applyMethods(*c.module, &samples, open, [&](size_t done, size_t all) { progress(done, all); });
   if (failed(qualities))
     return failure();
   for (const WeightQuality &quality : *qualities)

@@ -5,8 +5,8 @@
 
 namespace qcc {
 
-/// Quantizes the weights that have a format by `options.method`. Programs for a part of the model are compiled and run
-/// on the way. Rounding to nearest is left to packing.
-mlir::LogicalResult runMethod(Compilation &compilation);
+/// Quantizes the weights that have a format by the methods of their linear operations. Programs for a part of the model
+/// are compiled and run on the way. Rounding to nearest is left to packing.
+mlir::LogicalResult runMethods(Compilation &compilation);
 
 } // namespace qcc

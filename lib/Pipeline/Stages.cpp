@@ -65,7 +65,7 @@ static LogicalResult quantizeStage(Compilation &c) {
     return success();
   raiseLinear(*c.module);
   raiseLookup(*c.module);
-  return success(succeeded(chooseFormats(c)) && succeeded(runMethod(c)));
+  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }

@@ -34,16 +34,18 @@ class RunError(RuntimeError):
         self.code, self.node = error.code, node
 
 
-def compile(model, output=None, *, target=None, fmt=None, act=None, head_fmt=None, options=()):
+def compile(model, output=None, *, target=None, fmt=None, act=None, head_fmt=None, recipe=None, method=None, budget=None, calib=None,
+            options=()):
     """Compiles an ONNX file (or a folder as Hugging Face lays it out) and returns the artifact's path.
 
-    target, fmt, act and head_fmt are qcc's options of the same names, `options` are further command-line arguments.
+    target, fmt, act, head_fmt, recipe, method, budget and calib are qcc's options of the same names, `options` are further command-line arguments.
     """
     output = Path(output) if output is not None else Path(model).with_suffix(".qcc")
     command = [_native.program("qcc"), str(model), "-o", str(output)]
-    for name, value in (("target", target), ("fmt", fmt), ("act", act), ("head-fmt", head_fmt)):
+    for name, value in (("target", target), ("fmt", fmt), ("act", act), ("head-fmt", head_fmt),
+                        ("recipe", recipe), ("method", method), ("budget", budget), ("calib", calib)):
         if value is not None:
-            command.append(f"--{name}={value if isinstance(value, (str, Path)) else ','.join(value)}")
+            command.append(f"--{name}={value if isinstance(value, (str, Path)) else ','.join(map(str, value))}")
     done = subprocess.run([*command, *map(str, options)], capture_output=True, text=True)
     if done.returncode:
         raise CompileError(done.returncode, done.stderr.strip())

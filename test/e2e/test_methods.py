@@ -46,6 +46,11 @@ def test_gptq_knows_no_format(divergence, fmt):
     assert divergence(f"--fmt={fmt}", "--method=gptq") < 0.97 * divergence(f"--fmt={fmt}")
 
 
+def test_allocated_bits_are_better_than_uniform_ones(divergence):
+    """Beside int4-g32 with its head in 8 bits, which takes 5.08 bits per weight."""
+    assert divergence("--fmt=auto", "--budget=5.08bpw") < 0.9 * divergence("--fmt=int4-g32")
+
+
 def test_scaling_inputs_changes_nothing(stories, program, data, tmp_path):
     """Without rounding, SmoothQuant's scales cancel: folded into normalizations and divided where they cannot be."""
     built = program("qcc", stories / "model.onnx", "--fmt=float32", "--method=smoothquant", f"--calib={data / 'calibration.npz'}", "--fail-if=outputs.logits>1e-5", "-o", tmp_path / "x.qcc")

@@ -11,6 +11,8 @@ std::vector<std::string> qcc::filesOf(const Compilation &compilation) {
   if (all.empty())
     all.push_back(options.model);
   llvm::append_range(all, options.calibration);
+  if (!options.recipe.empty())
+    all.push_back(options.recipe);
   for (const auto &[name, file] : options.files)
     all.push_back(file);
   llvm::StringSet<> seen;

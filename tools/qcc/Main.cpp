@@ -9,6 +9,7 @@
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
 #include "qcc/Pipeline/Quality.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/InitLLVM.h"
@@ -25,8 +26,12 @@ static cl::opt<std::string> output("o", cl::desc("Write here (default: the model
                                    cl::value_desc("FILE"), cl::cat(category));
 static cl::list<std::string> targets("target", cl::desc("Targets to generate code for (default: native)"),
                                      cl::value_desc("T[,T...]"), cl::CommaSeparated, cl::cat(category));
-static cl::opt<std::string> format("fmt", cl::desc("Format of the weights of matrix multiplications"),
-                                   cl::value_desc("F"), cl::init("float32"), cl::cat(category));
+static cl::opt<std::string>
+    recipe("recipe", cl::desc("Rules for formats, compute types and methods: a file, or the name of one that ships"),
+           cl::value_desc("FILE"), cl::cat(category));
+static cl::opt<std::string>
+    format("fmt", cl::desc("Format of the weights of matrix multiplications; auto, or several to choose from"),
+           cl::value_desc("F"), cl::init("float32"), cl::cat(category));
 static cl::opt<std::string> headFormat("head-fmt",
                                        cl::desc("Format of the matrix multiplications that give the model's outputs "
                                                 "(default: --fmt, or int8-g32 when that has fewer than 8 bits)"),
@@ -37,6 +42,15 @@ static cl::opt<std::string> method("method",
                                    cl::value_desc("M"), cl::init("rtn"), cl::cat(category));
 static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> budget("budget",
+                                   cl::desc("Size that formats are chosen for, where --fmt is auto or a list: bits per "
+                                            "weight of linear operations, or bytes of all weights"),
+                                   cl::value_desc("4.5bpw|80MB"), cl::cat(category));
+static cl::opt<std::string>
+    mostDivergence("max-kld",
+                   cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "
+                            "this; a program beyond it is not written"),
+                   cl::value_desc("X"), cl::cat(category));
 static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
                                  cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
@@ -112,6 +126,28 @@ static LogicalResult printDiagnostic(Diagnostic &diagnostic) {
   for (Diagnostic &note : diagnostic.getNotes())
     llvm::errs() << "  note: " << note << "\n";
   return success();
+}
+
+/// The file of a recipe: the one named, or one that ships with the program. Empty, and reported, where there is none.
+static std::string findRecipe(const std::string &name, const char *argv0) {
+  if (llvm::sys::fs::exists(name))
+    return name;
+  static int anchor;
+  llvm::SmallString<128> folder(llvm::sys::fs::getMainExecutable(argv0, &anchor));
+  llvm::sys::path::remove_filename(folder);
+  llvm::sys::path::append(folder, "..", "share", "qcc", "recipes");
+  std::vector<std::string> known;
+  std::error_code error;
+  for (llvm::sys::fs::directory_iterator it(folder, error), end; it != end && !error; it.increment(error)) {
+    if (llvm::sys::path::extension(it->path()) != ".toml")
+      continue;
+    known.push_back(llvm::sys::path::stem(it->path()).str());
+    if (known.back() == name)
+      return it->path();
+  }
+  llvm::sort(known);
+  fail("there is no recipe '" + name + "'; those that ship are " + llvm::join(known, ", "));
+  return "";
 }
 
 static size_t stageIndex(StringRef name) {
@@ -194,9 +230,12 @@ int main(int argc, char **argv) {
   options.model = model;
   if (!targets.empty())
     options.targets = targets;
+  if (!recipe.empty() && (options.recipe = findRecipe(recipe, argv[0])).empty())
+    return exitUsage;
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;
+  options.budget = budget;
   options.method = method;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;
   options.states = !keepSignature;
@@ -209,6 +248,11 @@ int main(int argc, char **argv) {
     if (!gate)
       return fail("--fail-if: " + llvm::toString(gate.takeError()));
     gates.push_back(*gate);
+  }
+  if (!mostDivergence.empty()) {
+    if (StringRef(mostDivergence).getAsDouble(options.mostDivergence) || !(options.mostDivergence > 0))
+      return fail("--max-kld=" + mostDivergence + ": expected a number above 0");
+    gates.push_back(llvm::cantFail(Gate::parse("kld>" + mostDivergence)));
   }
   if (!gates.empty())
     options.measuredSamples = SIZE_MAX;

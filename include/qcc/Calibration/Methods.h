@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qcc/Calibration/Calibration.h"
+#include "qcc/Format/Format.h"
 
 namespace qcc {
 
@@ -15,6 +16,11 @@ struct MethodRow {
 /// All steps, for `--print-methods`.
 llvm::ArrayRef<MethodRow> allMethods();
 
+/// Of a linear operation, how the numbers of its weight are chosen; rounding to nearest where it is absent.
+inline constexpr llvm::StringLiteral methodAttr = "qnt.method";
+/// In place of a method, where the weight has the codes that the model came with.
+inline constexpr llvm::StringLiteral keptMethod = "kept";
+
 /// Steps in order: any number that scale, then one that rounds; rounding to nearest when there is none.
 class Method {
 public:
@@ -24,6 +30,10 @@ public:
   bool needsData() const;
   /// Whether there is anything to do but to round to nearest.
   bool isTrivial() const;
+  /// Whether it leaves weights of the format other than rounding to nearest does.
+  bool changes(const Format &format) const;
+  /// As `parse` reads it.
+  std::string name() const;
   llvm::ArrayRef<const MethodRow *> steps() const { return rows; }
 
 private:
@@ -36,12 +46,14 @@ struct WeightQuality {
   double signalToNoise; // dB
 };
 
-/// Quantizes the linear operations of `main` whose weights have a format and no codes yet. Where the method needs no
-/// data, `samples` may be null. What is scaled is divided where it is read, which `foldInputScales` takes into what
-/// makes it where that can be. `progress` is called with the number of groups that are done, and all.
-mlir::FailureOr<std::vector<WeightQuality>> applyMethod(mlir::ModuleOp module, const Method &method,
-                                                        const Samples *samples, OpenModule open,
-                                                        llvm::function_ref<void(size_t, size_t)> progress);
+/// Quantizes the linear operations of `main` that have a method, whose weights have a format and no codes yet. Where no
+/// method needs data, `samples` may be null. What is scaled is divided where it is read, which `foldInputScales` takes
+/// into what makes it where that can be. `progress` is called with the number of groups that are done, and all.
+mlir::FailureOr<std::vector<WeightQuality>> applyMethods(mlir::ModuleOp module, const Samples *samples, OpenModule open,
+                                                         llvm::function_ref<void(size_t, size_t)> progress);
+
+/// The first method of an operation that needs data; nothing where none does.
+std::optional<Method> methodThatNeedsData(mlir::ModuleOp module);
 
 /// Multiplications of a normalization's result by a constant for each channel become part of the normalization's own
 /// scale (and bias). Returns those that could not be: they stay as they are.

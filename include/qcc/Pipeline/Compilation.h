@@ -13,10 +13,13 @@ namespace qcc {
 struct CompileOptions {
   std::string model; // path of the ONNX file or its folder
   std::vector<std::string> targets = {"native"};
+  std::string recipe;             // path of a file of rules; what follows is for what no rule chooses
   std::string format = "float32"; // as formats are spelled
   std::string headFormat;         // of linear operations that give the program's outputs; empty: chosen
   std::string method = "rtn";     // how the numbers of quantized weights are chosen
   std::string act = "auto";       // compute type of activations
+  std::string budget;             // of formats that are chosen among several: 4.5bpw or 80MB; empty: none
+  double mostDivergence = 0;      // KL divergence that chosen formats may have; 0: whatever the budget allows
   bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
   bool quantizes = true;          // whether products with constants become linear operations
   bool plansOnly = false;         // nothing is to be computed from weights or data

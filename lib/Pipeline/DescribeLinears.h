@@ -1,0 +1,22 @@
+// The linear operations of a program as recipes see them.
+#pragma once
+
+#include "dialects/qnt/Qnt.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "qcc/Recipe/Recipe.h"
+
+namespace qcc {
+
+struct DescribedLinear {
+  qnt::LinearOp op;
+  LinearFacts facts;
+};
+
+/// All linear operations, in program order.
+///
+/// A layer is what one attention operator reads and what follows it up to the next: a linear operation whose result
+/// attention reads is of that attention's layer, any other of the layer of the last attention before it. A head is of
+/// none.
+std::vector<DescribedLinear> describeLinears(mlir::ModuleOp module);
+
+} // namespace qcc
