@@ -1,11 +1,9 @@
 #!/usr/bin/env python3
 """Convolutional networks beside ONNX Runtime, in one run.
 
-    convolution.py [MODEL.onnx ...] [--threads=1,2] [--rounds=5] [--runs=50]
+    convolution.py MODEL.onnx ... [--threads=1,2] [--rounds=5] [--runs=50]
 
-Without models it takes ResNet-20, MobileNetV2, FastestDet, UltraFace and MNIST, all in float32, and a
-MobileNetV2 whose file is quantized to int8, from ../shared/data/models. The Python packages onnx and onnxruntime
-must be installed. A round is the median time of --runs runs on random input, batch 1; rounds of ours and of ONNX Runtime alternate, because a
+The Python packages onnx and onnxruntime must be installed. A round is the median time of --runs runs on random input, batch 1; rounds of ours and of ONNX Runtime alternate, because a
 machine's speed moves within minutes, and every figure is the median of the rounds, with the smallest and the largest. "Share of peak" is ours with
 one thread: the multiply-adds of convolutions and linear layers against what a C loop of fused multiply-adds reaches here, which is measured first
 where there is a C compiler. Prints a table in Markdown and the processor's name.
@@ -26,7 +24,6 @@ import onnxruntime
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = ROOT / "build" / "bin"
-MODELS = ("resnet20_cifar10", "mobilenetv2_imagenet_fp32_from_qdq", "FastestDet", "ultraface-RFB-320", "mnist", "mobilenetv2_imagenet_qdq_int8")
 PEAK = r"""
 #include <stdio.h>
 #include <time.h>
@@ -117,21 +114,20 @@ def spread(values):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", type=Path)
+    parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("--threads", default="1,2")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=50)
     options = parser.parse_args()
     facts = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().splitlines() if ":" in line)
     facts = {name.strip(): value.strip() for name, value in facts.items()}
-    models = options.models or [ROOT.parent / "shared" / "data" / "models" / f"{name}.onnx" for name in MODELS]
     with tempfile.TemporaryDirectory() as folder:
         rate = peak(folder)
         print(facts.get("model name", "unknown processor"), "family", facts.get("cpu family", "?"),
               f"{2e-9 * rate:.1f} GFLOP/s a core" if rate else "", "ONNX Runtime", onnxruntime.__version__)
         print("| model | threads | ms | ONNX Runtime | ratio | share of peak |")
         print("| --- " * 6 + "|")
-        for model in models:
+        for model in options.models:
             artifact = Path(folder) / "model.qcc"
             subprocess.run([BIN / "qcc", model, "-o", artifact], check=True)
             for threads in map(int, options.threads.split(",")):

@@ -146,6 +146,8 @@ private:
     const std::vector<float> &s = found->scales;
     // A matrix that a lookup shares cannot be scaled for its products alone.
     bool isShared = llvm::any_of(weights, [](qnt::WeightOp weight) { return !weight->hasOneUse(); });
+    if (isShared)
+      emitRemark(group.linears.front().getLoc()) << "its input is not scaled: a lookup shares the matrix";
     if (isShared || llvm::all_of(s, [](float value) { return value == 1; }))
       return success();
     for (std::vector<float> &matrix : matrices)
@@ -177,6 +179,7 @@ private:
     auto product = onnx::NodeOp::create(b, first.getLoc(), TypeRange{x.getType()}, b.getStringAttr("Mul"),
                                         b.getStringAttr(""), b.getI64IntegerAttr(14), b.getDictionaryAttr({}),
                                         DictionaryAttr(), DenseI64ArrayAttr(), mlir::ValueRange{x, scale}, 0);
+    product->setAttr(inputScaleAttr, b.getUnitAttr());
     for (qnt::LinearOp linear : group.linears)
       linear.getXMutable().assign(product->getResult(0));
   }

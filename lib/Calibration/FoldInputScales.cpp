@@ -61,13 +61,10 @@ SmallVector<Operation *> qcc::foldInputScales(ModuleOp module) {
   Block &block = module.lookupSymbol<func::FuncOp>("main").getBody().front();
   for (Operation &op : llvm::make_early_inc_range(block)) {
     auto mul = dyn_cast<onnx::NodeOp>(op);
-    if (!mul || mul.getOpType() != "Mul" || !mul.getDomain().empty() || mul->use_empty() ||
-        !llvm::all_of(mul->getUsers(), [](Operation *user) { return isa<qnt::LinearOp>(user); }))
+    if (!mul || !mul->hasAttr(inputScaleAttr))
       continue;
     auto weight = mul->getOperand(1).getDefiningOp<onnx::WeightOp>();
-    auto type = weight ? cast<RankedTensorType>(weight.getResult().getType()) : RankedTensorType();
-    if (!weight || type.getRank() != 1)
-      continue;
+    auto type = cast<RankedTensorType>(weight.getResult().getType());
     auto scale = vectorOf(weight.getResult(), type.getNumElements());
     if (!scale || !fold(mul, mul->getOperand(0), *scale))
       left.push_back(mul);

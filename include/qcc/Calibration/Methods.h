@@ -55,6 +55,9 @@ mlir::FailureOr<std::vector<WeightQuality>> applyMethods(mlir::ModuleOp module, 
 /// The first method of an operation that needs data; nothing where none does.
 std::optional<Method> methodThatNeedsData(mlir::ModuleOp module);
 
+/// Marks the multiplication by which a method scales the input of a group.
+inline constexpr llvm::StringLiteral inputScaleAttr = "qnt.input_scale";
+
 /// Multiplications of a normalization's result by a constant for each channel become part of the normalization's own
 /// scale (and bias). Returns those that could not be: they stay as they are.
 llvm::SmallVector<mlir::Operation *> foldInputScales(mlir::ModuleOp module);

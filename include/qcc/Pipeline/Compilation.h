@@ -64,7 +64,8 @@ public:
   /// and the file is about to get its name; when it fails, there is no file.
   mlir::LogicalResult write(llvm::StringRef path, llvm::function_ref<mlir::LogicalResult()> mayFinish = nullptr);
 
-  /// The size that `write` will give the artifact, to the byte.
+  /// The size that `write` will give the artifact, to the byte; without the scales of inputs that a method adds where
+  /// `plansOnly` keeps it from running.
   mlir::FailureOr<int64_t> artifactBytes();
 
 private:

@@ -125,14 +125,7 @@ private:
   }
 
   /// Which lanes of register `v` of a row are columns.
-  Value maskOf(int64_t v) {
-    SmallVector<int32_t> lane;
-    for (int i = 0; i < s.lanes; ++i)
-      lane.push_back(int32_t(v * s.lanes + i));
-    Value lanes = arith::ConstantOp::create(b, DenseElementsAttr::get(s.dwords, ArrayRef<int32_t>(lane)));
-    Value limit = s.spread(s.dwords, arith::TruncIOp::create(b, s.i32, columnsLeft));
-    return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, lanes, limit);
-  }
+  Value maskOf(int64_t v) { return s.lanesBelow(columnsLeft, v * s.lanes); }
 
   /// Loads the registers of row `step` of the right operand; what lies beyond the last column is 0.
   SmallVector<Value> rightVectors(Value address, bool isWhole) {

@@ -63,6 +63,14 @@ Value Simd::spread(VectorType type, Value scalar) { return vector::BroadcastOp::
 Value Simd::intrinsic(Type type, StringRef name, ValueRange arguments) {
   return LLVM::CallIntrinsicOp::create(b, type, b.getStringAttr(name), arguments).getResult(0);
 }
+Value Simd::lanesBelow(Value limit, int64_t first) {
+  SmallVector<int32_t> numbers;
+  for (int lane = 0; lane < lanes; ++lane)
+    numbers.push_back(int32_t(first + lane));
+  Value counted = arith::ConstantOp::create(b, DenseElementsAttr::get(dwords, ArrayRef<int32_t>(numbers)));
+  return arith::CmpIOp::create(b, arith::CmpIPredicate::slt, counted,
+                               spread(dwords, arith::TruncIOp::create(b, i32, limit)));
+}
 Value Simd::fma(Value x, Value y, Value sum) { return vector::FMAOp::create(b, x, y, sum); }
 Value Simd::addInt(Value x, Value y) { return arith::AddIOp::create(b, x, y); }
 Value Simd::shiftRight(VectorType type, Value x, int n) {

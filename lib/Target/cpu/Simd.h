@@ -37,6 +37,9 @@ public:
   mlir::Value intrinsic(mlir::Type type, llvm::StringRef name, mlir::ValueRange arguments);
   mlir::VectorType vectorOf(mlir::Type element) { return mlir::VectorType::get(lanes, element); }
 
+  /// Which lanes, counted from `first`, are below `limit` (i64).
+  mlir::Value lanesBelow(mlir::Value limit, int64_t first);
+
   mlir::Value fma(mlir::Value x, mlir::Value y, mlir::Value sum);
   mlir::Value addInt(mlir::Value x, mlir::Value y);
   mlir::Value shiftRight(mlir::VectorType type, mlir::Value x, int n);
