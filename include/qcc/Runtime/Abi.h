@@ -14,10 +14,11 @@
 extern "C" {
 #endif
 
-#define QCC_ABI_VERSION 1
+#define QCC_ABI_VERSION 2
 #define QCC_MAX_TABLE_LENGTH (1 << 20)
 
 typedef struct qcc_frame qcc_frame;
+typedef struct qcc_tensor_map qcc_tensor_map;
 
 /* One run of a program. Filled by the runtime, shared by all its threads. */
 struct qcc_frame {
@@ -42,6 +43,17 @@ struct qcc_frame {
    * as `output` does when there is no memory or `bytes` is negative. */
   void *(*allocate)(qcc_frame *, int64_t bytes);
   void *runtime; /* owned by the runtime */
+
+  /* What follows is set for programs for a device alone. */
+  int64_t multiprocessors; /* of the device, 1 or more */
+  int64_t *device_error;   /* device memory, zero when the run starts: what kernels store there is `error` after the run */
+  /* Starts `blocks` blocks of kernel `kernel`, after all that was started before. arguments[i] points to the kernel's
+   * argument i, which is copied before the call returns. Nothing is started for 0 blocks. */
+  void (*launch)(qcc_frame *, int64_t kernel, int64_t blocks, void **arguments);
+  /* Copies from device memory, after all that was started before. */
+  void (*read)(qcc_frame *, const void *from, void *to, int64_t bytes);
+  /* Writes the 128 bytes of a tensor map, which kernels take by value. */
+  void (*tensor_map)(qcc_frame *, void *map, const qcc_tensor_map *description);
 };
 
 /* The one symbol that a code object exports: `qcc_program_v1`, a qcc_program. The counts are those of the manifest;
@@ -64,6 +76,42 @@ typedef struct {
 } qcc_program;
 
 #define QCC_PROGRAM_SYMBOL "qcc_program_v1"
+
+/* ---- Programs for a device
+ *
+ * The host part is a code object like any other; a second one, of the device's own kind (PTX, cubin), holds the kernels.
+ * `run` is called by one thread, with `threads` 1, and never touches what the frame's pointers lead to but the table:
+ * inputs, outputs, states, weights, arena and what `allocate` and `output` give are device addresses, 256-byte aligned.
+ * All callbacks may end the run, in which case they do not return. `barrier` is not set. */
+
+/* A tile of device memory as a device's copy engine sees it; dimension 0 is the innermost. */
+struct qcc_tensor_map {
+  int64_t type;        /* of elements: CUtensorMapDataType */
+  int64_t rank;        /* 1 to 5 */
+  const void *address; /* in device memory, 16-byte aligned */
+  int64_t dims[5];
+  int64_t strides[5]; /* bytes from one element to the next; strides[0] is not read */
+  int64_t box[5];
+  int64_t swizzle; /* bytes of the pattern: 0, 32, 64 or 128 */
+};
+
+typedef struct {
+  const char *name;     /* of the entry in the device's code */
+  int64_t threads;      /* of a block */
+  int64_t shared_bytes; /* dynamic shared memory of a block */
+  int64_t cluster;      /* blocks of a cluster, along the grid's first axis; 1: no clusters */
+} qcc_device_kernel;
+
+/* The second symbol of a device program's host part: `qcc_device_v1`, a qcc_device_program. */
+typedef struct {
+  int64_t abi_version; /* QCC_ABI_VERSION */
+  int64_t kernel_count;
+  const qcc_device_kernel *kernels;
+  int64_t is_capturable; /* 1 when a run never calls `read` or `allocate`: what it starts follows from the table, and the
+                            addresses in the frame, alone */
+} qcc_device_program;
+
+#define QCC_DEVICE_SYMBOL "qcc_device_v1"
 
 #ifdef __cplusplus
 }
