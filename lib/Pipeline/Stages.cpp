@@ -9,6 +9,7 @@
 #include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "qcc/Canonicalize/Canonicalize.h"
 #include "qcc/Canonicalize/Raise.h"
 #include "qcc/Import/Import.h"
@@ -79,11 +80,17 @@ static void declareSignature(ModuleOp from, ModuleOp to) {
 }
 
 static LogicalResult tileStage(Compilation &c) {
-  for (const std::string &name : c.options.targets) {
+  std::vector<std::string> names;
+  for (const std::string &name : c.options.targets)
+    llvm::append_range(names, expandTarget(name));
+  for (const std::string &name : names) {
     auto facts = findTarget(name);
     if (!facts)
       return emitError(c.module->getLoc()) << llvm::toString(facts.takeError());
-    TargetCode code{*facts, ModuleOp::create(c.module->getLoc(), facts->name), {}, {}, {}};
+    TargetCode code;
+    code.facts = *facts, code.module = ModuleOp::create(c.module->getLoc(), facts->name);
+    if (facts->device)
+      code.module.get()->setAttr(deviceAttr, UnitAttr::get(&c.context));
     auto dims = Dimensions::load(*c.module);
     if (failed(dims))
       return failure();
@@ -123,7 +130,7 @@ static LogicalResult lowerStage(Compilation &c) {
 static LogicalResult checkLowered(Compilation &c) {
   for (TargetCode &code : c.code) {
     WalkResult result = code.module->walk([](Operation *op) {
-      if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect>(op->getDialect()))
+      if (isa<ModuleOp>(op) || isa<LLVM::LLVMDialect, NVVM::NVVMDialect>(op->getDialect()))
         return WalkResult::advance();
       op->emitError("is left after lowering to LLVM");
       return WalkResult::interrupt();
@@ -138,7 +145,10 @@ static LogicalResult assembleStage(Compilation &c) {
   for (TargetCode &code : c.code) {
     if (!code.object.empty())
       continue;
-    if (llvm::Error error = generateCode(*code.module, code.facts, CodeKind::SharedObject, code.object))
+    llvm::Error error = generateCode(*code.module, code.facts, CodeKind::SharedObject, code.object);
+    if (!error && code.facts.device)
+      error = generateDeviceCode(deviceModule(*code.module), *code.facts.device, CodeKind::Assembly, code.deviceCode);
+    if (error)
       return emitError(c.module->getLoc()) << code.facts.name << ": " << llvm::toString(std::move(error));
     if (c.codeCache)
       c.codeCache->add(code.cacheKey, code.object);

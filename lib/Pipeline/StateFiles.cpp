@@ -71,7 +71,9 @@ LogicalResult qcc::readState(Compilation &c, StringRef state) {
   auto facts = findTarget(module->getName().value_or(""));
   if (!facts)
     return emitError(loc) << "'" << c.options.model << "': " << llvm::toString(facts.takeError());
-  c.code.push_back({*facts, std::move(module), {}, {}, {}});
+  TargetCode code;
+  code.facts = *facts, code.module = std::move(module);
+  c.code.push_back(std::move(code));
   return success();
 }
 

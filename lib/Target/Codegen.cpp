@@ -1,13 +1,16 @@
 #include "qcc/Target/Codegen.h"
 #include "MathExpansion.h"
 #include "lld/Common/Driver.h"
+#include "qcc/Tile/ToLlvm.h"
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Arith/Transforms/Passes.h"
 #include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/ExecutionEngine/OptUtils.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "mlir/Transforms/Passes.h"
@@ -31,14 +34,17 @@ void qcc::initializeCodegen(MLIRContext &context) {
         LLVMInitializeX86AsmPrinter();
     LLVMInitializeAArch64TargetInfo(), LLVMInitializeAArch64Target(), LLVMInitializeAArch64TargetMC(),
         LLVMInitializeAArch64AsmPrinter();
+    LLVMInitializeNVPTXTargetInfo(), LLVMInitializeNVPTXTarget(), LLVMInitializeNVPTXTargetMC(),
+        LLVMInitializeNVPTXAsmPrinter();
     return true;
   }();
   (void)targets;
   DialectRegistry registry; // only what kernels use: loading every dialect costs tens of milliseconds
   registry.insert<arith::ArithDialect, cf::ControlFlowDialect, func::FuncDialect, LLVM::LLVMDialect, math::MathDialect,
-                  scf::SCFDialect, vector::VectorDialect>();
+                  NVVM::NVVMDialect, scf::SCFDialect, vector::VectorDialect>();
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
+  registerNVVMDialectTranslation(registry);
   context.appendDialectRegistry(registry);
   context.loadAllAvailableDialects();
 }
@@ -70,7 +76,15 @@ template <typename Op, typename Mul, typename Add> static void splitFma(ModuleOp
   });
 }
 
+ModuleOp qcc::deviceModule(ModuleOp host) { return host.lookupSymbol<ModuleOp>(deviceModuleName); }
+
 LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target) {
+  if (ModuleOp device = deviceModule(module)) {
+    TargetFacts kernels;
+    kernels.triple = "nvptx64-nvidia-cuda";
+    if (failed(lowerToLlvmDialect(device, kernels)))
+      return failure();
+  }
   PassManager approximate(module.getContext());
   approximate.addPass(std::make_unique<ApproximateMath>());
   if (failed(approximate.run(module)))

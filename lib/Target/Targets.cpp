@@ -1,5 +1,5 @@
 // The table of targets.
-#include "qcc/Target/Codegen.h"
+#include "nvptx/Architectures.h"
 #include "llvm/TargetParser/Host.h"
 
 using namespace qcc;
@@ -12,6 +12,9 @@ struct Row {
   StringRef sentence;
 };
 } // namespace
+
+// What every machine with a GPU of the table runs: the host only starts kernels.
+static constexpr StringRef hostOfDevices = "x86-64-v2";
 
 static constexpr StringRef x86Triple = "x86_64-unknown-linux-gnu", armTriple = "aarch64-unknown-linux-gnu";
 
@@ -73,9 +76,17 @@ llvm::ArrayRef<TargetRow> qcc::allTargets() {
     std::vector<TargetRow> result = {{"native", "the machine that runs qcc"}};
     for (const Row &row : rows())
       result.push_back({row.name, row.sentence});
+    for (const TargetRow &row : allArchitectures())
+      result.push_back(row);
     return result;
   }();
   return list;
+}
+
+std::vector<std::string> qcc::expandTarget(StringRef name) {
+  if (findArchitecture(name) && findArchitecture((name + "a").str()))
+    return {(name + "a").str(), name.str()};
+  return {name.str()};
 }
 
 llvm::Expected<TargetFacts> qcc::findTarget(StringRef name) {
@@ -92,15 +103,19 @@ llvm::Expected<TargetFacts> qcc::findTarget(StringRef name) {
       return llvm::createStringError("this machine's CPU is below every target that qcc knows");
     return *best;
   }
-  const Row *nearest = nullptr;
-  unsigned distance = ~0u;
-  for (const Row &row : rows()) {
+  if (auto device = findArchitecture(name)) {
+    auto facts = findTarget(hostOfDevices);
+    facts->name = name.str(), facts->device = device;
+    return facts;
+  }
+  for (const Row &row : rows())
     if (row.name == name)
       return factsOf(row);
-    unsigned d = StringRef(name).edit_distance(row.name);
-    if (d < distance)
+  const TargetRow *nearest = nullptr;
+  unsigned distance = ~0u;
+  for (const TargetRow &row : allTargets())
+    if (unsigned d = name.edit_distance(row.name); d < distance)
       nearest = &row, distance = d;
-  }
   return llvm::createStringError("unknown target '" + name + "'; the nearest known one is '" + nearest->name +
                                  "' (qcc --print-targets lists them all)");
 }

@@ -1,4 +1,5 @@
 #include "qcc/Tile/Contraction.h"
+#include "qcc/Target/DeviceContraction.h"
 #include "qcc/Target/FloatContraction.h"
 
 using namespace mlir;
@@ -114,6 +115,8 @@ private:
 } // namespace
 
 void qcc::emitContraction(Lowering &lowering, StringRef name, const Contraction &c) {
+  if (lowering.facts.device)
+    return emitDeviceContraction(lowering, name, c);
   if (c.accumulator.isF32())
     return emitFloatContraction(lowering, name, c);
   Dimensions &dims = lowering.dims;

@@ -39,7 +39,8 @@ Value Kernel::constant(int64_t value) { return arith::ConstantOp::create(b, b.ge
 Value Kernel::constantF32(float value) { return arith::ConstantOp::create(b, b.getF32FloatAttr(value)); }
 
 Value Kernel::opaque(Value value) {
-  return LLVM::InlineAsmOp::create(b, value.getType(), value, /*asm_string=*/"", /*constraints=*/"=r,0",
+  StringRef constraints = lowering.facts.device ? "=l,0" : "=r,0"; // a register of 64 bits
+  return LLVM::InlineAsmOp::create(b, value.getType(), value, /*asm_string=*/"", constraints,
                                    /*has_side_effects=*/false, /*is_align_stack=*/false, LLVM::TailCallKind::None,
                                    LLVM::AsmDialectAttr(), ArrayAttr())
       .getRes();
@@ -216,6 +217,11 @@ void Kernel::move(Value tensor, const Index &from, Value storage, Value to) {
 
 Value Kernel::threadScratch(int64_t bytes) {
   auto ptr = LLVM::LLVMPointerType::get(b.getContext());
+  if (lowering.facts.device) {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(&function.getBody().front());
+    return LLVM::AllocaOp::create(b, ptr, b.getI8Type(), constant(bytes), 16);
+  }
   int64_t offset = scratchBytes;
   scratchBytes += llvm::alignTo(bytes, 64);
   return argument(tile::ThreadScratchOp::create(lowering.host, lowering.loc, ptr, bytes, offset));
@@ -263,6 +269,11 @@ Index Kernel::broadcastIndex(const Index &index, ArrayRef<Dim> shape) {
                               constant(0), all[skipped + i]));
   }
   return Index(shape, result);
+}
+
+void Kernel::cooperate(int64_t threads, int64_t sharedBytes) {
+  function->setAttr(blockThreadsAttr, b.getI64IntegerAttr(threads));
+  function->setAttr(sharedBytesAttr, b.getI64IntegerAttr(sharedBytes));
 }
 
 void Kernel::launch(Dim units, Dim work) { launch(lowering.size(units), lowering.size(work)); }

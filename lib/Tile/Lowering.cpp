@@ -6,7 +6,6 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t elementsPerUnit = 1024; // of a linear loop: enough to hide the call, small enough to split
 static constexpr int maxFusedDepth = 16;
 
 Lowering::Lowering(ModuleOp source, ModuleOp target, Dimensions &dims, const TargetFacts &facts)
@@ -168,6 +167,15 @@ Value Lowering::read(Value storage, Type type, int64_t element) {
   return tile::ReadOp::create(host, loc, host.getI64Type(), storage, index, TypeAttr::get(type));
 }
 
+void Lowering::branch(Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise) {
+  auto op = scf::IfOp::create(host, loc, condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(host);
+  host.setInsertionPointToStart(op.thenBlock());
+  body();
+  host.setInsertionPointToStart(op.elseBlock());
+  otherwise();
+}
+
 void Lowering::require(Value condition) { tile::RequireOp::create(host, loc, condition, nodeNumber(loc)); }
 
 void Lowering::requireEqual(Dim a, Dim b) {
@@ -269,20 +277,20 @@ void Lowering::copy(Value tensor, Value to) {
   Dim total = dims.product(shape);
   Kernel k(*this, "copy", loc);
   Value base = k.argument(to), count = k.dim(total);
-  Value from = k.mul(k.lo(), k.constant(elementsPerUnit)),
-        end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
+  Value from = k.mul(k.lo(), k.constant(elementsPerUnit())),
+        end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit())), count);
   k.loop(from, end, [&](Value i) { k.move(tensor, Index(shape, i), base, i); });
-  k.launch(dims.ceilDiv(total, elementsPerUnit), total);
+  k.launch(dims.ceilDiv(total, elementsPerUnit()), total);
 }
 
 void Lowering::copy(Type element, Value from, Value to, Value count) {
   Kernel k(*this, "copy", loc);
   Type raw = storageType(element);
   Value source = k.argument(from), target = k.argument(to), end = k.argument(count);
-  Value first = k.mul(k.lo(), k.constant(elementsPerUnit)),
-        last = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), end);
+  Value first = k.mul(k.lo(), k.constant(elementsPerUnit())),
+        last = k.min(k.mul(k.hi(), k.constant(elementsPerUnit())), end);
   k.loop(first, last, [&](Value i) { k.storeAt(target, i, raw, k.loadAt(source, i, raw)); });
-  Value unit = arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(elementsPerUnit));
+  Value unit = arith::ConstantOp::create(host, loc, host.getI64IntegerAttr(elementsPerUnit()));
   k.launch(arith::CeilDivSIOp::create(host, loc, count, unit), count);
 }
 
@@ -340,13 +348,19 @@ void Lowering::forEachElement(Value tensor, StringRef name, bool linear, int64_t
   Kernel k(*this, name, loc);
   if (linear || shape.size() < 2) {
     Value count = k.dim(total);
-    Value from = k.mul(k.lo(), k.constant(elementsPerUnit)),
-          end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit)), count);
+    Value from = k.mul(k.lo(), k.constant(elementsPerUnit())),
+          end = k.min(k.mul(k.hi(), k.constant(elementsPerUnit())), count);
     k.loop(from, end, [&](Value i) {
       Index index = shape.size() == 1 ? Index(shape, ValueRange(i), i) : Index(shape, i);
       k.store(tensor, index, value(k, index));
     });
-    k.launch(dims.ceilDiv(total, elementsPerUnit), dims.mul(total, dims.constant(cost)));
+    k.launch(dims.ceilDiv(total, elementsPerUnit()), dims.mul(total, dims.constant(cost)));
+    return;
+  }
+  if (facts.device) { // neighbours in a row are computed by neighbouring threads
+    Index index(shape, k.delinearize(k.lo(), shape), k.lo());
+    k.store(tensor, index, value(k, index));
+    k.launch(total, dims.mul(total, dims.constant(cost)));
     return;
   }
   ArrayRef<Dim> outer = ArrayRef<Dim>(shape).drop_back(innerAxes);

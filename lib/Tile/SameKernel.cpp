@@ -26,6 +26,7 @@ llvm::hash_code qcc::hashOf(LLVM::LLVMFuncOp kernel) {
 
 bool qcc::isSameKernel(LLVM::LLVMFuncOp a, LLVM::LLVMFuncOp b) {
   return a.getFunctionType() == b.getFunctionType() && a.getArgAttrsAttr() == b.getArgAttrsAttr() &&
+         a->getDiscardableAttrDictionary() == b->getDiscardableAttrDictionary() &&
          OperationEquivalence::isRegionEquivalentTo(&a.getBody(), &b.getBody(),
                                                     OperationEquivalence::Flags::IgnoreLocations);
 }

@@ -39,6 +39,7 @@ struct TargetCode {
   TargetFacts facts;
   mlir::OwningOpRef<mlir::ModuleOp> module; // tiled, then lowered
   llvm::SmallVector<char, 0> object;        // the shared object
+  llvm::SmallVector<char, 0> deviceCode;    // PTX, where the target is a device
   std::vector<std::string> nodes;           // by the numbers of run-time errors
   std::string cacheKey;                     // of the tiled program, where code is shared
 };

@@ -26,4 +26,13 @@ mlir::LogicalResult lowerToLlvmDialect(mlir::ModuleOp module, const TargetFacts 
 llvm::Error generateCode(mlir::ModuleOp module, const TargetFacts &target, CodeKind kind,
                          llvm::SmallVectorImpl<char> &out);
 
+/// The kernels of a device program, whose module is nested in that of the host: PTX, or LLVM IR.
+llvm::Error generateDeviceCode(mlir::ModuleOp device, const DeviceFacts &facts, CodeKind kind,
+                               llvm::SmallVectorImpl<char> &out);
+/// The module of the kernels; null where there is none.
+mlir::ModuleOp deviceModule(mlir::ModuleOp host);
+
+/// The targets that a target's name asks for: `sm_90` is code for Hopper alone, and code that newer ones run too.
+std::vector<std::string> expandTarget(llvm::StringRef name);
+
 } // namespace qcc

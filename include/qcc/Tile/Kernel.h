@@ -8,6 +8,11 @@
 
 namespace qcc {
 
+/// Of a device's kernel whose threads compute a unit together: how many, and the bytes of dynamic shared memory they
+/// use.
+inline constexpr llvm::StringLiteral blockThreadsAttr = "tile.threads";
+inline constexpr llvm::StringLiteral sharedBytesAttr = "tile.shared_bytes";
+
 class Lowering;
 class Kernel;
 
@@ -103,6 +108,9 @@ public:
   llvm::SmallVector<mlir::Value> delinearize(mlir::Value linear, llvm::ArrayRef<Dim> dims);
   /// The index of `shape` that ONNX's broadcasting reads for `index`, whose shape it is broadcast to.
   Index broadcastIndex(const Index &index, llvm::ArrayRef<Dim> shape);
+
+  /// On a device: `threads` threads compute each unit together, which call the body alike.
+  void cooperate(int64_t threads, int64_t sharedBytes);
 
   /// Ends the kernel and launches it over `units` units; `work` estimates the scalar operations of all of them.
   void launch(Dim units, Dim work);

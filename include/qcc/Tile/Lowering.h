@@ -8,11 +8,21 @@
 
 namespace qcc {
 
+/// What the kernels of a GPU may use.
+struct DeviceFacts {
+  std::string architecture; // "sm_90a": with an 'a', code is for it alone; with an 'f', for its family
+  int capability = 0;       // 10 * major + minor
+  unsigned ptx = 0;         // version of the language, 10 * major + minor
+  int64_t sharedBytes = 0;  // the most that a block may have
+  bool isSpecific() const { return architecture.back() == 'a'; }
+};
+
 /// What kernels are generated for.
 struct TargetFacts {
   std::string name; // of the code object, e.g. "x86-64-v3"
-  std::string triple, cpu;
+  std::string triple, cpu;           // of the host
   std::vector<std::string> features; // LLVM's names without a sign
+  std::optional<DeviceFacts> device; // that the host starts kernels on
   bool has(llvm::StringRef feature) const { return llvm::is_contained(features, feature); }
 };
 
@@ -38,6 +48,9 @@ public:
   /// Reads an integer of a tensor on the host, after everything that writes it.
   mlir::Value read(mlir::Value tensor, mlir::Value element);
   mlir::Value read(mlir::Value storage, mlir::Type type, int64_t element);
+
+  /// body() on the host where its condition holds, else otherwise().
+  void branch(mlir::Value condition, llvm::function_ref<void()> body, llvm::function_ref<void()> otherwise);
 
   /// Ends the run with an error that names the node unless the host's condition holds. Later launches may rely on it.
   void require(mlir::Value condition);
@@ -101,6 +114,9 @@ public:
   mlir::LLVM::LLVMFuncOp intern(mlir::LLVM::LLVMFuncOp kernel, llvm::StringRef name);
   /// The number by which a run-time error names the node at `loc`.
   int64_t nodeNumber(mlir::Location loc);
+  /// Elements of a linear loop that make a unit: enough to hide the call, few enough to split; one where each thread of
+  /// a device computes a unit.
+  int64_t elementsPerUnit() const { return facts.device ? 1 : 1024; }
   llvm::ArrayRef<std::string> nodeNames() const { return nodes; }
 
 private:

@@ -30,6 +30,10 @@ bool outlivesIteration(tile::BufferOp buffer);
 /// Of a converted module: for each slot an affine map to its sizes in bytes.
 inline constexpr llvm::StringLiteral slotsAttr = "tile.slots";
 
+/// Marks a module whose kernels are for a device; the host's functions stay in it, the kernels move to a nested module.
+inline constexpr llvm::StringLiteral deviceAttr = "tile.device";
+inline constexpr llvm::StringLiteral deviceModuleName = "device";
+
 /// Replaces the function `run` of tile operations by the exported program: `plan`, the SPMD `run` and the descriptor
 /// `qcc_program_v1`. Fails when an input symbol is bound by no input.
 mlir::LogicalResult convertProgram(mlir::ModuleOp module, const Dimensions &dims, const ProgramSignature &signature);

@@ -127,6 +127,8 @@ private:
 } // namespace
 
 bool qcc::emitCodeProduct(Lowering &lowering, llvm::StringRef name, const CodeProduct &product) {
+  if (lowering.facts.device)
+    return false;
   if (Simd::isaOf(lowering.facts, /*integer=*/true) != Simd::Isa::Avx512 || product.depth % steps ||
       product.depth < steps || product.depth > maxDepth || product.rows < 1 || product.columns < 1)
     return false;

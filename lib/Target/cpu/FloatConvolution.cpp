@@ -163,6 +163,8 @@ private:
 } // namespace
 
 bool qcc::emitFloatConvolution(Lowering &lowering, llvm::StringRef name, const FloatConvolution &c) {
+  if (lowering.facts.device)
+    return false;
   if (!WindowRows::fits(c.window) || c.results < 1 || c.channels < 1)
     return false;
   SumBlock block = chooseBlock(c, Simd::isaOf(lowering.facts, /*integer=*/false));

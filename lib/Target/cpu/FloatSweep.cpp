@@ -77,6 +77,8 @@ private:
 } // namespace
 
 bool qcc::emitFloatSweep(Lowering &lowering, llvm::StringRef name, const FloatSweep &sweep) {
+  if (lowering.facts.device)
+    return false;
   if (!WindowRows::fits(sweep.window))
     return false;
   int lanes =

@@ -1,4 +1,5 @@
 // Rows of a packed weight by their numbers: what a tied embedding reads.
+#include "../nvptx/Linear.h"
 #include "Decode.h"
 #include "qcc/Target/Linear.h"
 #include "qcc/Tile/Bounds.h"
@@ -77,6 +78,8 @@ private:
 } // namespace
 
 LogicalResult qcc::lowerLookup(qnt::LookupOp op, Lowering &lowering) {
+  if (lowering.facts.device)
+    return lowerDeviceLookup(op, lowering);
   auto weight = op.getWeight().getDefiningOp<qnt::WeightOp>();
   auto format = findFormat(weight.getFormat());
   if (!format)

@@ -1,3 +1,4 @@
+#include "../nvptx/Linear.h"
 #include "LinearKernel.h"
 #include "qcc/Target/Linear.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -20,18 +21,7 @@ llvm::Expected<bool> qcc::usesIntegers(const Format &format, llvm::StringRef act
 }
 
 llvm::StringRef qcc::multiplyInstruction(const TargetFacts &facts, bool integer) {
-  return Simd::instruction(facts, integer);
-}
-
-/// body() on the host where `condition` holds, else otherwise().
-static void hostBranch(Lowering &lowering, Value condition, llvm::function_ref<void()> body,
-                       llvm::function_ref<void()> otherwise) {
-  auto op = scf::IfOp::create(lowering.host, lowering.loc, condition, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(lowering.host);
-  lowering.host.setInsertionPointToStart(op.thenBlock());
-  body();
-  lowering.host.setInsertionPointToStart(op.elseBlock());
-  otherwise();
+  return facts.device ? deviceInstruction(*facts.device, integer) : Simd::instruction(facts, integer);
 }
 
 namespace {
@@ -47,9 +37,9 @@ static void forEachWay(Lowering &lowering, Dim tokens, int few, llvm::function_r
     Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(limit));
     return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(tokens), bound);
   };
-  hostBranch(
-      lowering, atMost(1), [&] { emit(Way::One); },
-      [&] { hostBranch(lowering, atMost(few), [&] { emit(Way::Few); }, [&] { emit(Way::Many); }); });
+  lowering.branch(
+      atMost(1), [&] { emit(Way::One); },
+      [&] { lowering.branch(atMost(few), [&] { emit(Way::Few); }, [&] { emit(Way::Many); }); });
 }
 
 static constexpr int64_t mostScratch = 2 << 20; // bytes of a thread's stack for a panel of decoded rows
@@ -87,6 +77,8 @@ static Activations prepareActivations(Lowering &lowering, Value x, const LinearP
 }
 
 LogicalResult qcc::lowerLinear(qnt::LinearOp op, Lowering &lowering) {
+  if (lowering.facts.device)
+    return lowerDeviceLinear(op, lowering);
   auto weight = op.getWeight().getDefiningOp<qnt::WeightOp>();
   auto format = findFormat(weight.getFormat());
   if (!format)

@@ -1,0 +1,15 @@
+// Linear operations and lookups on a GPU.
+#pragma once
+
+#include "dialects/qnt/Qnt.h"
+#include "qcc/Tile/Lowering.h"
+
+namespace qcc {
+
+mlir::LogicalResult lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering);
+mlir::LogicalResult lowerDeviceLookup(qnt::LookupOp op, Lowering &lowering);
+
+/// The instruction that multiplies, for plans and manifests.
+llvm::StringRef deviceInstruction(const DeviceFacts &facts, bool integer);
+
+} // namespace qcc
