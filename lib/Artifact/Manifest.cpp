@@ -156,6 +156,22 @@ private:
   std::string &error;
 };
 
+Manifest::Target::Device readDevice(const Json &json, const std::string &place, std::string &error) {
+  Fields fields(json, place, error);
+  Manifest::Target::Device device;
+  device.kind = fields.string("kind");
+  if (device.kind != "cuda")
+    fields.fail("kind", "a kind of device that this qcc knows (cuda)");
+  fields.each("modules", [&](const Json &v, const std::string &at) {
+    Fields f(v, at + ".", error);
+    device.modules.push_back({f.string("architecture"), f.string("kind"), f.string("entry")});
+    const std::string &kind = device.modules.back().kind;
+    if (kind != "ptx" && kind != "cubin")
+      f.fail("kind", "ptx or cubin");
+  });
+  return device;
+}
+
 } // namespace
 
 const Manifest::Entry *Manifest::findEntry(std::string_view name) const {
@@ -171,8 +187,16 @@ std::string Manifest::toJson() const {
   json["qcc_version"] = qccVersion;
   json["model"] = {{"name", modelName}, {"sha256", modelHash}};
   json["targets"] = Json::array();
-  for (const Target &target : targets)
-    json["targets"].push_back({{"name", target.name}, {"features", target.features}, {"entry", target.entry}});
+  for (const Target &target : targets) {
+    Json entry = {{"name", target.name}, {"features", target.features}, {"entry", target.entry}};
+    if (target.isForDevice()) {
+      entry["device"] = {{"kind", target.device.kind}, {"modules", Json::array()}};
+      for (const Target::Module &module : target.device.modules)
+        entry["device"]["modules"].push_back(
+            {{"architecture", module.architecture}, {"kind", module.kind}, {"entry", module.entry}});
+    }
+    json["targets"].push_back(std::move(entry));
+  }
   auto addValues = [&](const char *key, const std::vector<Value> &values) {
     json[key] = Json::array();
     for (const Value &value : values)
@@ -234,6 +258,8 @@ std::optional<Manifest> Manifest::parse(std::string_view text, std::string &erro
   fields.each("targets", [&](const Json &v, const std::string &at) {
     Fields f(v, at + ".", error);
     manifest.targets.push_back({f.string("name"), f.strings("features"), f.string("entry")});
+    if (v.is_object() && v.contains("device"))
+      manifest.targets.back().device = readDevice(v["device"], at + ".device.", error);
   });
   std::set<std::string> inputNames, outputNames;
   auto readValues = [&](const char *key, std::vector<Value> &values, std::set<std::string> &names) {

@@ -130,9 +130,16 @@ bool ArtifactReader::read(std::string &error) {
     if (hashNow && !verify(entry, error))
       return false;
   }
-  for (const Manifest::Target &target : contents.targets)
+  for (const Manifest::Target &target : contents.targets) {
+    auto lacks = [&](const std::string &entry) {
+      return fail("manifest: target '" + target.name + "' has no part '" + entry + "'");
+    };
     if (!contents.findEntry(target.entry))
-      return fail("manifest: target '" + target.name + "' has no part '" + target.entry + "'");
+      return lacks(target.entry);
+    for (const Manifest::Target::Module &module : target.device.modules)
+      if (!contents.findEntry(module.entry))
+        return lacks(module.entry);
+  }
   return readWeights(error);
 }
 

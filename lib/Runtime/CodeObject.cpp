@@ -67,9 +67,30 @@ void *loadLibrary(Part code, int &file, std::string &why) {
   return library;
 }
 
+// Empty when the table of a device's kernels can be used, else what is wrong with it.
+std::string defect(const qcc_device_program *program) {
+  if (!program)
+    return "it does not define " QCC_DEVICE_SYMBOL;
+  if (program->abi_version != QCC_ABI_VERSION)
+    return "the ABI version of its kernels is " + std::to_string(program->abi_version) + ", this runtime's is " +
+           std::to_string(QCC_ABI_VERSION);
+  constexpr int64_t mostKernels = 1 << 16, mostBytes = 1 << 24, mostThreads = 1024, mostBlocks = 16;
+  if (program->kernel_count < 0 || program->kernel_count > mostKernels || !program->kernels)
+    return "its table of kernels has " + std::to_string(program->kernel_count) + " entries";
+  auto isWithin = [](int64_t value, int64_t least, int64_t most) { return value >= least && value <= most; };
+  for (int64_t k = 0; k < program->kernel_count; ++k) {
+    const qcc_device_kernel &kernel = program->kernels[k];
+    if (!kernel.name || !isWithin(kernel.threads, 1, mostThreads) || !isWithin(kernel.shared_bytes, 0, mostBytes) ||
+        !isWithin(kernel.cluster, 1, mostBlocks))
+      return "entry " + std::to_string(k) + " of its table of kernels is out of range";
+  }
+  return {};
+}
+
 } // namespace
 
-std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, const std::string &wanted, Error &error) {
+std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, const std::string &wanted,
+                                             const Lacks &lacks, Error &error) {
   const Manifest &manifest = artifact.manifest();
   const Manifest::Target *chosen = nullptr;
   std::string seen;
@@ -78,7 +99,9 @@ std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, con
       seen += (seen.empty() ? "" : ", ") + target.name;
       continue;
     }
-    std::string lacking = missing(artifact, target);
+    std::string lacking = lacks(target);
+    if (lacking.empty())
+      lacking = missing(artifact, target);
     if (lacking.empty()) {
       chosen = &target;
       break;
@@ -96,7 +119,7 @@ std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, con
     return nullptr;
   };
   std::unique_ptr<CodeObject> object(new CodeObject);
-  object->targetName = chosen->name;
+  object->chosen = chosen;
   std::string why;
   object->library = loadLibrary(artifact.part(chosen->entry), object->file, why);
   if (!object->library)
@@ -116,6 +139,11 @@ std::unique_ptr<CodeObject> CodeObject::load(const ArtifactReader &artifact, con
     return fail("its table has " + std::to_string(program.table_length) + " entries");
   if (!program.plan || !program.run)
     return fail("it has no plan or run function");
+  if (chosen->isForDevice()) {
+    object->deviceEntry = static_cast<const qcc_device_program *>(::dlsym(object->library, QCC_DEVICE_SYMBOL));
+    if (std::string wrong = defect(object->deviceEntry); !wrong.empty())
+      return fail(wrong);
+  }
   return object;
 }
 

@@ -6,6 +6,7 @@
 #include "qcc/Artifact/Reader.h"
 #include "qcc/Runtime/Abi.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,20 +15,27 @@ namespace qcc {
 class CodeObject {
 public:
   // Loads the target called `wanted`, or the first of the manifest's that this machine supports when that is empty.
-  static std::unique_ptr<CodeObject> load(const ArtifactReader &artifact, const std::string &wanted, Error &error);
+  // `lacks` says what a target lacks on the device; empty when it is for that.
+  using Lacks = std::function<std::string(const Manifest::Target &)>;
+  static std::unique_ptr<CodeObject> load(const ArtifactReader &artifact, const std::string &wanted, const Lacks &lacks,
+                                          Error &error);
   ~CodeObject();
   CodeObject(const CodeObject &) = delete;
   CodeObject &operator=(const CodeObject &) = delete;
 
   const qcc_program &program() const { return *entry; }
-  const std::string &target() const { return targetName; }
+  const Manifest::Target &description() const { return *chosen; }
+  const std::string &target() const { return chosen->name; }
+  // Of a target for a device; else null.
+  const qcc_device_program *devicePart() const { return deviceEntry; }
 
 private:
   CodeObject() = default;
   void *library = nullptr;
   int file = -1; // what `library` was loaded from
   const qcc_program *entry = nullptr;
-  std::string targetName;
+  const qcc_device_program *deviceEntry = nullptr;
+  const Manifest::Target *chosen = nullptr; // in the artifact's manifest
 };
 
 } // namespace qcc

@@ -4,27 +4,39 @@
 
 #include "Buffer.h"
 #include "CodeObject.h"
+#include "Device.h"
 #include "Error.h"
 #include "qcc/Artifact/Reader.h"
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
 namespace qcc {
 
+// A model's code and weights where sessions run.
+struct Placement {
+  std::unique_ptr<CodeObject> code;
+  std::unique_ptr<DeviceProgram> program; // null on the processor
+  const uint8_t *weights = nullptr;       // the data section
+};
+
 struct Model {
-  // Takes the artifact and loads its code for this machine.
-  static std::shared_ptr<Model> make(std::unique_ptr<ArtifactReader> artifact, const std::string &target, Error &error);
+  // Takes the artifact and loads its code for a device, whose name may be empty: the processor if there is any code for
+  // that, else the first device of the kind that the code is for.
+  static std::shared_ptr<Model> make(std::unique_ptr<ArtifactReader> artifact, const std::string &target,
+                                     const std::string &device, Error &error);
+  // Loads the code for another device, once. Null when that fails.
+  std::shared_ptr<const Placement> place(const std::string &device, Error &error);
 
   const Manifest &manifest() const { return artifact->manifest(); }
 
   std::unique_ptr<ArtifactReader> artifact;
-  std::unique_ptr<CodeObject> code;
+  std::shared_ptr<const Placement> home; // where sessions run that do not say otherwise
   std::string manifestText;
-  // The data section; a copy only when an artifact in memory does not align it.
-  const uint8_t *weights = nullptr;
-  Buffer weightCopy;
+  Buffer weightCopy; // where an artifact in memory does not align them
 
   // A value as the C interface shows it.
   struct Shown {
@@ -34,6 +46,14 @@ struct Model {
     std::vector<const char *> symbols;
   };
   std::vector<Shown> inputs, outputs, states;
+
+private:
+  std::shared_ptr<const Placement> load(const DeviceName &device, Error &error);
+  bool alignWeights(const uint8_t *&weights, Error &error);
+
+  std::string target; // the name of the code to take; empty: any
+  std::mutex mutex;
+  std::map<std::string, std::shared_ptr<const Placement>> placements; // by the device's name
 };
 
 } // namespace qcc

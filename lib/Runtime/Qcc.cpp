@@ -10,7 +10,7 @@
 #include <system_error>
 
 struct qcc1_session {
-  qcc::Session session;
+  std::unique_ptr<qcc::Session> session;
 };
 
 namespace {
@@ -68,10 +68,12 @@ bool open(std::unique_ptr<qcc::ArtifactReader> artifact, const std::string &why,
           qcc1_model **model, Error &error) {
   if (!artifact)
     return error.set(QCC1_FILE, why);
-  std::string target;
+  std::string target, device;
   if (reaches(options, offsetof(qcc1_model_options, target) + sizeof(options->target)) && options->target)
     target = options->target;
-  std::shared_ptr<Model> made = Model::make(std::move(artifact), target, error);
+  if (reaches(options, offsetof(qcc1_model_options, device) + sizeof(options->device)) && options->device)
+    device = options->device;
+  std::shared_ptr<Model> made = Model::make(std::move(artifact), target, device, error);
   if (!made)
     return false;
   *model = new qcc1_model{std::move(made)};
@@ -121,7 +123,7 @@ qcc1_status qcc1_model_open_memory(const void *data, size_t size, const qcc1_mod
 void qcc1_model_close(qcc1_model *model) { delete model; }
 
 const char *qcc1_model_manifest(const qcc1_model *model) { return model->model->manifestText.c_str(); }
-const char *qcc1_model_target(const qcc1_model *model) { return model->model->code->target().c_str(); }
+const char *qcc1_model_target(const qcc1_model *model) { return model->model->home->code->target().c_str(); }
 size_t qcc1_model_input_count(const qcc1_model *model) { return model->model->inputs.size(); }
 size_t qcc1_model_output_count(const qcc1_model *model) { return model->model->outputs.size(); }
 size_t qcc1_model_state_count(const qcc1_model *model) { return model->model->states.size(); }
@@ -172,33 +174,46 @@ qcc1_status qcc1_session_open(qcc1_model *model, const qcc1_session_options *opt
     constexpr int mostThreads = 1024;
     if (threads < 0 || threads > mostThreads)
       return failure.set(QCC1_ARGUMENT, std::to_string(threads) + " threads are not from 1 to 1024");
-    *session = new qcc1_session{{model->model, threads ? threads : qcc::usableThreads()}};
+    qcc::Session::Options wanted;
+    wanted.threads = threads ? threads : qcc::usableThreads();
+    if (reaches(options, offsetof(qcc1_session_options, outputs_on_device) + sizeof(options->outputs_on_device)))
+      wanted.outputsOnDevice = options->outputs_on_device != 0;
+    std::shared_ptr<const qcc::Placement> placement = model->model->home;
+    if (reaches(options, offsetof(qcc1_session_options, device) + sizeof(options->device)) && options->device)
+      placement = model->model->place(options->device, failure);
+    if (!placement)
+      return false;
+    auto opened = qcc::Session::open(model->model, std::move(placement), wanted, failure);
+    if (!opened)
+      return false;
+    *session = new qcc1_session{std::move(opened)};
     return true;
   });
 }
 
 void qcc1_session_close(qcc1_session *session) { delete session; }
 
-int32_t qcc1_session_threads(const qcc1_session *session) { return static_cast<int32_t>(session->session.threads()); }
+int32_t qcc1_session_threads(const qcc1_session *session) { return static_cast<int32_t>(session->session->threads()); }
 
 int64_t qcc1_session_length(const qcc1_session *session, size_t index) {
-  const std::vector<qcc::State> &states = session->session.allStates();
+  const std::vector<qcc::State> &states = session->session->allStates();
   return index < states.size() ? states[index].length() : -1;
 }
 
-void qcc1_session_reset(qcc1_session *session) { session->session.reset(); }
+void qcc1_session_reset(qcc1_session *session) { session->session->reset(); }
 
 qcc1_status qcc1_session_truncate(qcc1_session *session, int64_t length, qcc1_error *error) {
   return guarded(error, [&](Error &failure) {
     if (length < 0)
       return failure.set(QCC1_ARGUMENT, "a length below 0");
-    session->session.truncate(length);
+    session->session->truncate(length);
     return true;
   });
 }
 
 qcc1_status qcc1_session_run(qcc1_session *session, const qcc1_input *inputs, size_t input_count, qcc1_output *outputs,
                              size_t output_count, qcc1_error *error) {
-  return guarded(
-      error, [&](Error &failure) { return session->session.run(inputs, input_count, outputs, output_count, failure); });
+  return guarded(error, [&](Error &failure) {
+    return session->session->run(inputs, input_count, outputs, output_count, failure);
+  });
 }

@@ -9,17 +9,52 @@ namespace {
 
 std::string quoted(const std::string &name) { return "'" + name + "'"; }
 
+// The calling thread works on the session's device as long as this lives.
+class Entered {
+public:
+  explicit Entered(Queue *queue) : queue(queue) {
+    if (queue)
+      queue->enter();
+  }
+  ~Entered() {
+    if (queue)
+      queue->leave();
+  }
+  Entered(const Entered &) = delete;
+  Entered &operator=(const Entered &) = delete;
+
+private:
+  Queue *queue;
+};
+
 } // namespace
 
-Session::Session(std::shared_ptr<Model> model, int threads)
-    : model(std::move(model)), pool(threads), table(this->model->code->program().table_length) {
-  const Manifest &manifest = this->model->manifest();
-  for (const Manifest::State &state : manifest.states)
-    states.emplace_back(state);
-  inputs.resize(manifest.inputs.size());
-  stateInputs.resize(manifest.states.size());
-  outputs.resize(manifest.outputs.size());
+Session::Session(std::shared_ptr<Model> givenModel, std::shared_ptr<const Placement> givenPlacement,
+                 std::shared_ptr<Queue> givenQueue, const Options &options)
+    : model(std::move(givenModel)), placement(std::move(givenPlacement)), queue(std::move(givenQueue)),
+      memory(queue ? std::static_pointer_cast<Memory>(queue) : Memory::host()), options(options),
+      pool(queue ? 1 : options.threads), arena(memory), table(placement->code->program().table_length) {
+  const Manifest &manifest = model->manifest();
+  for (const Manifest::State &state : manifest.states) {
+    states.emplace_back(state, memory);
+    stateInputs.push_back({Buffer(memory)});
+  }
+  for (size_t k = 0; k < manifest.inputs.size(); ++k)
+    inputs.push_back({Buffer(memory)});
+  for (size_t k = 0; k < manifest.outputs.size(); ++k)
+    outputs.push_back({Buffer(memory)});
   outputData.resize(manifest.outputs.size());
+}
+
+std::unique_ptr<Session> Session::open(std::shared_ptr<Model> model, std::shared_ptr<const Placement> placement,
+                                       const Options &options, Error &error) {
+  std::shared_ptr<Queue> queue;
+  if (placement->program) {
+    queue = placement->program->open(error);
+    if (!queue)
+      return nullptr;
+  }
+  return std::unique_ptr<Session>(new Session(std::move(model), std::move(placement), std::move(queue), options));
 }
 
 void Session::reset() { truncate(0); }
@@ -30,14 +65,12 @@ void Session::truncate(int64_t length) {
 }
 
 bool Session::takeInput(const std::string &name, DataType type, const std::vector<Manifest::Dim> &dims, Input &input,
-                        Error &error) const {
-  std::string why = checkTensor(*input.tensor, type, dims);
+                        Error &error) {
+  std::string why = checkTensor(*input.tensor, type, dims, *memory);
   if (!why.empty())
     return error.set(QCC1_ARGUMENT, "input " + quoted(name) + " " + why);
-  input.data = contents(*input.tensor, type, input.copy);
-  if (!input.data)
-    return error.set(QCC1_MEMORY, "no memory for a contiguous copy of input " + quoted(name));
-  return true;
+  input.data = contents(*input.tensor, type, input.copy, input.staging, "a copy of input " + quoted(name), error);
+  return input.data != nullptr;
 }
 
 bool Session::takeInputs(const qcc1_input *given, size_t count, Error &error) {
@@ -67,6 +100,12 @@ bool Session::takeInputs(const qcc1_input *given, size_t count, Error &error) {
       return error.set(QCC1_ARGUMENT, "input " + quoted(name) + " is passed twice");
     input->tensor = given[i].tensor;
   }
+  // What others still write on the device must have come.
+  for (size_t i = 0; i < count; ++i)
+    if (!isOnHost(*given[i].tensor)) {
+      memory->settle();
+      break;
+    }
   inputDims.clear();
   for (size_t k = 0; k < inputs.size(); ++k) {
     const Manifest::Value &value = manifest.inputs[k];
@@ -144,7 +183,7 @@ bool Session::loadStates(Error &error) {
     const Input &input = stateInputs[k];
     if (input.tensor &&
         !states[k].load(static_cast<const uint8_t *>(input.data), input.tensor->shape[manifest.states[k].axis]))
-      return error.set(QCC1_MEMORY, "no memory for the state " + quoted(manifest.states[k].input));
+      return memory->refuse(error, "the state " + quoted(manifest.states[k].input));
   }
   return true;
 }
@@ -167,7 +206,7 @@ std::string Session::describePlanError(int64_t position) const {
 }
 
 bool Session::plan(Error &error) {
-  const qcc_program &program = model->code->program();
+  const qcc_program &program = placement->code->program();
   bool grown = true;
   // Growing every state once is enough for a program that keeps the contract; one that does not ends here.
   for (int attempt = 0; attempt < 3 && grown; ++attempt) {
@@ -190,15 +229,14 @@ bool Session::plan(Error &error) {
       if (length <= states[k].capacity())
         continue;
       if (!states[k].grow(length))
-        return error.set(QCC1_MEMORY,
-                         "no memory for the state " + quoted(name) + " of length " + std::to_string(length));
+        return memory->refuse(error, "the state " + quoted(name) + " of length " + std::to_string(length));
       grown = true;
     }
   }
   if (grown)
     return error.set(QCC1_RUN, "the program's plan does not settle");
   if (table[0] < 0 || !arena.reserve(table[0]))
-    return error.set(QCC1_MEMORY, "no memory for " + std::to_string(table[0]) + " bytes of intermediate values");
+    return memory->refuse(error, std::to_string(table[0]) + " bytes of intermediate values");
   return true;
 }
 
@@ -215,7 +253,7 @@ bool Session::makeOutput(int64_t index, const int64_t *dims) noexcept {
       std::string shape;
       for (int64_t dim : output.dims)
         shape += (shape.empty() ? "" : " x ") + std::to_string(dim);
-      return failure.set(QCC1_MEMORY, "no memory for output " + quoted(value.name) + " of " + shape + " elements");
+      return memory->refuse(failure, "output " + quoted(value.name) + " of " + shape + " elements");
     }
     output.bytes = *bytes;
     output.made = true;
@@ -229,9 +267,9 @@ bool Session::makeOutput(int64_t index, const int64_t *dims) noexcept {
 
 void *Session::allocate(int64_t bytes) noexcept {
   try {
-    Buffer buffer;
+    Buffer buffer(memory);
     if (bytes < 0 || !buffer.reserve(bytes)) {
-      failure.set(QCC1_MEMORY, "no memory for " + std::to_string(bytes) + " bytes of intermediate values");
+      memory->refuse(failure, std::to_string(bytes) + " bytes of intermediate values");
       return nullptr;
     }
     scratch.push_back(std::move(buffer));
@@ -243,7 +281,6 @@ void *Session::allocate(int64_t bytes) noexcept {
 }
 
 bool Session::execute(Error &error) {
-  const qcc_program &program = model->code->program();
   std::vector<const void *> inputData;
   std::vector<void *> stateData;
   for (const Input &input : inputs)
@@ -259,7 +296,7 @@ bool Session::execute(Error &error) {
   frame.inputs = inputData.data();
   frame.outputs = outputData.data();
   frame.states = stateData.data();
-  frame.weights = model->weights;
+  frame.weights = placement->weights;
   frame.arena = arena.data();
   frame.threads = pool.size();
   frame.runtime = this;
@@ -279,16 +316,15 @@ bool Session::execute(Error &error) {
       session->pool.abandon(0);
     return memory;
   };
-  struct Call {
-    void (*run)(qcc_frame *, int64_t);
-    qcc_frame *frame;
-  } call{program.run, &frame};
-  bool ended = pool.run(
-      [](void *argument, int64_t thread) {
-        Call *call = static_cast<Call *>(argument);
-        call->run(call->frame, thread);
-      },
-      &call);
+  if (queue)
+    bindDevice(frame);
+  bool ended = runUntilFailure(frame);
+  if (queue) {
+    int64_t reported = 0;
+    if (!queue->end(reported) && ended)
+      ended = queue->refuse(failure, "the run");
+    frame.error = frame.error ? frame.error : reported;
+  }
   scratch.clear();
   if (!ended && frame.error == 0)
     return error.set(failure.code, failure.message.empty() ? "no memory" : failure.message);
@@ -302,6 +338,47 @@ bool Session::execute(Error &error) {
                      node);
   }
   return true;
+}
+
+void Session::bindDevice(qcc_frame &frame) {
+  frame.launch = [](qcc_frame *frame, int64_t kernel, int64_t blocks, void **arguments) {
+    Session *session = static_cast<Session *>(frame->runtime);
+    if (!session->queue->launch(kernel, blocks, arguments))
+      session->abandonDevice();
+  };
+  frame.read = [](qcc_frame *frame, const void *from, void *to, int64_t bytes) {
+    Session *session = static_cast<Session *>(frame->runtime);
+    if (!session->queue->read(from, to, bytes))
+      session->abandonDevice();
+  };
+  frame.tensor_map = [](qcc_frame *frame, void *map, const qcc_tensor_map *description) {
+    Session *session = static_cast<Session *>(frame->runtime);
+    if (!session->queue->encode(map, *description))
+      session->abandonDevice();
+  };
+}
+
+void Session::abandonDevice() {
+  describeRefusal();
+  pool.abandon(0);
+}
+
+void Session::describeRefusal() noexcept { queue->refuse(failure, "the run"); }
+
+// False when a callback has ended it.
+bool Session::runUntilFailure(qcc_frame &frame) {
+  struct Call {
+    void (*run)(qcc_frame *, int64_t);
+    qcc_frame *frame;
+  } call{placement->code->program().run, &frame};
+  if (queue && !queue->begin(frame))
+    return queue->refuse(failure, "the run");
+  return pool.run(
+      [](void *argument, int64_t thread) {
+        Call *call = static_cast<Call *>(argument);
+        call->run(call->frame, thread);
+      },
+      &call);
 }
 
 bool Session::findOutputs(const qcc1_output *wanted, size_t count, Error &error) {
@@ -329,24 +406,35 @@ bool Session::findOutputs(const qcc1_output *wanted, size_t count, Error &error)
 
 bool Session::giveOutputs(qcc1_output *wanted, size_t count, Error &error) {
   const Manifest &manifest = model->manifest();
+  // On the processor nothing need be copied.
+  const bool stay = !queue || options.outputsOnDevice;
   std::vector<std::unique_ptr<OwnedTensor>> tensors;
   for (size_t i = 0; i < count; ++i) {
     size_t index = asked[i];
     auto tensor = std::make_unique<OwnedTensor>();
-    if (index < outputs.size()) {
-      if (!outputs[index].made)
-        return error.set(QCC1_RUN, "the program did not make output " + quoted(manifest.outputs[index].name));
-      tensor->fill(manifest.outputs[index].type, outputs[index].dims, std::move(outputs[index].storage));
+    const bool isState = index >= outputs.size();
+    const size_t k = isState ? index - outputs.size() : index;
+    const std::string &name = isState ? manifest.states[k].output : manifest.outputs[k].name;
+    if (!isState && !outputs[k].made)
+      return error.set(QCC1_RUN, "the program did not make output " + quoted(name));
+    DataType type = isState ? manifest.states[k].type : manifest.outputs[k].type;
+    std::vector<int64_t> dims = isState ? states[k].dims() : outputs[k].dims;
+    if (!isState && stay) {
+      tensor->fill(type, std::move(dims), std::move(outputs[k].storage));
     } else {
-      const State &state = states[index - outputs.size()];
-      Buffer copy;
-      if (!copy.reserve(state.bytes()))
-        return error.set(QCC1_MEMORY, "no memory for output " + quoted(manifest.states[index - outputs.size()].output));
-      state.read(copy.data());
-      tensor->fill(manifest.states[index - outputs.size()].type, state.dims(), std::move(copy));
+      int64_t bytes = isState ? states[k].bytes() : outputs[k].bytes;
+      Buffer copy(stay ? memory : Memory::host());
+      if (!copy.reserve(bytes))
+        return copy.memory().refuse(error, "output " + quoted(name));
+      if (isState ? !states[k].read(copy.data(), stay ? Copy::Within : Copy::Out)
+                  : !memory->copy(Copy::Out, copy.data(), outputs[k].storage.data(), bytes))
+        return memory->refuse(error, "output " + quoted(name));
+      tensor->fill(type, std::move(dims), std::move(copy));
     }
     tensors.push_back(std::move(tensor));
   }
+  if (!memory->wait())
+    return memory->refuse(error, "the outputs");
   for (size_t i = 0; i < count; ++i)
     wanted[i].tensor = &tensors[i].release()->managed;
   return true;
@@ -355,8 +443,13 @@ bool Session::giveOutputs(qcc1_output *wanted, size_t count, Error &error) {
 bool Session::run(const qcc1_input *given, size_t givenCount, qcc1_output *wanted, size_t wantedCount, Error &error) {
   for (size_t i = 0; i < wantedCount; ++i)
     wanted[i].tensor = nullptr;
-  if (!findOutputs(wanted, wantedCount, error) || !takeInputs(given, givenCount, error))
+  Entered entered(queue.get());
+  if (!findOutputs(wanted, wantedCount, error))
     return false;
+  if (!takeInputs(given, givenCount, error)) {
+    memory->wait(); // the caller's tensors may be on their way
+    return false;
+  }
   std::vector<int64_t> before;
   bool good = bindStates(error) && loadStates(error) && plan(error);
   for (const State &state : states)
@@ -368,6 +461,7 @@ bool Session::run(const qcc1_input *given, size_t givenCount, qcc1_output *wante
   good = good && giveOutputs(wanted, wantedCount, error);
   if (good)
     return true;
+  memory->wait(); // the caller's tensors may be on their way
   for (size_t k = 0; k < states.size(); ++k)
     states[k].setLength(stateInputs[k].tensor ? 0 : before[k]);
   return false;

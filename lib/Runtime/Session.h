@@ -16,7 +16,13 @@ namespace qcc {
 
 class Session {
 public:
-  Session(std::shared_ptr<Model> model, int threads);
+  struct Options {
+    int threads = 1;              // on the processor
+    bool outputsOnDevice = false; // they stay where they are computed
+  };
+  // Null when the device refuses.
+  static std::unique_ptr<Session> open(std::shared_ptr<Model> model, std::shared_ptr<const Placement> placement,
+                                       const Options &options, Error &error);
 
   bool run(const qcc1_input *inputs, size_t inputCount, qcc1_output *outputs, size_t outputCount, Error &error);
   void reset();
@@ -27,33 +33,45 @@ public:
 private:
   struct Output {
     Buffer storage;
-    std::vector<int64_t> dims;
+    std::vector<int64_t> dims = {};
     int64_t bytes = 0;
     bool made = false;
   };
   // An input as the program sees it.
   struct Input {
+    Buffer copy; // where the caller's tensor is elsewhere, or not contiguous and aligned
     const DLTensor *tensor = nullptr;
     const void *data = nullptr;
-    Buffer copy; // where the caller's tensor is not contiguous and aligned
+    Buffer staging = Buffer(); // where it is not contiguous and goes to a device
   };
+
+  Session(std::shared_ptr<Model> model, std::shared_ptr<const Placement> placement, std::shared_ptr<Queue> queue,
+          const Options &options);
 
   bool takeInputs(const qcc1_input *inputs, size_t count, Error &error);
   bool takeInput(const std::string &name, DataType type, const std::vector<Manifest::Dim> &dims, Input &input,
-                 Error &error) const;
+                 Error &error);
   bool bindStates(Error &error);
   bool bindState(size_t index, Error &error);
   bool loadStates(Error &error);
   bool plan(Error &error);
   std::string describePlanError(int64_t position) const;
   bool execute(Error &error);
+  void bindDevice(qcc_frame &frame);
+  [[noreturn]] void abandonDevice();
+  void describeRefusal() noexcept;
+  bool runUntilFailure(qcc_frame &frame);
   bool giveOutputs(qcc1_output *outputs, size_t count, Error &error);
   bool findOutputs(const qcc1_output *outputs, size_t count, Error &error);
   bool makeOutput(int64_t index, const int64_t *dims) noexcept;
   void *allocate(int64_t bytes) noexcept;
 
   std::shared_ptr<Model> model;
-  ThreadPool pool;
+  std::shared_ptr<const Placement> placement;
+  std::shared_ptr<Queue> queue;   // null on the processor
+  std::shared_ptr<Memory> memory; // of everything that the program sees
+  const Options options;
+  ThreadPool pool; // of one thread where the program runs on a device
   std::vector<State> states;
   Buffer arena;
   std::vector<int64_t> table;

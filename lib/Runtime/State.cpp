@@ -1,21 +1,12 @@
 #include "State.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace qcc {
 namespace {
 
 // The first room a state gets: a short prompt should not grow it several times.
 constexpr int64_t firstRoom = 32;
-
-// Moves rows of `bytes` bytes between tensors whose rows start `fromStride` and `toStride` bytes apart.
-void copyRows(uint8_t *to, int64_t toStride, const uint8_t *from, int64_t fromStride, int64_t rows, int64_t bytes) {
-  if (bytes == 0)
-    return;
-  for (int64_t row = 0; row < rows; ++row)
-    std::memcpy(to + row * toStride, from + row * fromStride, bytes);
-}
 
 } // namespace
 
@@ -59,11 +50,11 @@ bool State::grow(int64_t length) {
   std::vector<int64_t> full = shape;
   full[description->axis] = wanted;
   std::optional<int64_t> bytes = tensorBytes(description->type, full.data(), full.size());
-  Buffer fresh;
-  if (!bytes || !fresh.reserve(*bytes))
+  Buffer fresh(place);
+  if (!bytes || !fresh.reserve(*bytes) || !place->clear(fresh.data(), *bytes) ||
+      !place->copyRows(Copy::Within, fresh.data(), wanted * position, memory.data(), room * position, outer,
+                       stored * position))
     return false;
-  std::memset(fresh.data(), 0, *bytes);
-  copyRows(fresh.data(), wanted * position, memory.data(), room * position, outer, stored * position);
   memory = std::move(fresh);
   room = wanted;
   return true;
@@ -73,13 +64,15 @@ bool State::load(const uint8_t *contents, int64_t length) {
   stored = 0;
   if (!grow(length))
     return false;
-  copyRows(memory.data(), room * position, contents, length * position, outer, length * position);
+  if (!place->copyRows(Copy::Within, memory.data(), room * position, contents, length * position, outer,
+                       length * position))
+    return false;
   stored = length;
   return true;
 }
 
-void State::read(uint8_t *contents) const {
-  copyRows(contents, stored * position, memory.data(), room * position, outer, stored * position);
+bool State::read(uint8_t *contents, Copy kind) const {
+  return place->copyRows(kind, contents, stored * position, memory.data(), room * position, outer, stored * position);
 }
 
 } // namespace qcc

@@ -12,7 +12,8 @@ namespace qcc {
 
 class State {
 public:
-  explicit State(const Manifest::State &description) : description(&description) {}
+  explicit State(const Manifest::State &description, const std::shared_ptr<Memory> &place = Memory::host())
+      : description(&description), place(place), memory(place) {}
 
   int64_t length() const { return stored; }
   int64_t capacity() const { return room; }
@@ -28,12 +29,13 @@ public:
   // change: false then, and also when the size of one position is out of range.
   bool bind(const std::vector<int64_t> &dims);
   // Makes room for `length` positions along the axis. What is stored stays, the rest is zero. False when there is no
-  // memory.
+  // memory, which has then the reason.
   bool grow(int64_t length);
-  // Stores `length` positions from a contiguous tensor of the bound dimensions, in place of what was there.
+  // Stores `length` positions from a contiguous tensor of the bound dimensions, in the same memory, in place of what
+  // was there.
   bool load(const uint8_t *contents, int64_t length);
-  // Writes the stored positions as a contiguous tensor.
-  void read(uint8_t *contents) const;
+  // Writes the stored positions as a contiguous tensor, in the same memory (Within) or in the processor's (Out).
+  bool read(uint8_t *contents, Copy kind = Copy::Within) const;
 
 private:
   const Manifest::State *description;
@@ -41,6 +43,7 @@ private:
   int64_t outer = 1;          // product of the dimensions before the axis
   int64_t position = 0;       // bytes of one position: product of the dimensions after the axis
   int64_t stored = 0, room = 0;
+  std::shared_ptr<Memory> place;
   Buffer memory;
 };
 

@@ -48,6 +48,9 @@ void print(const qcc::Manifest &manifest) {
     for (const std::string &feature : target.features)
       features += " " + feature;
     std::printf("  %-16s%s\n", target.name.c_str(), features.c_str());
+    for (const qcc::Manifest::Target::Module &module : target.device.modules)
+      std::printf("    %s %s  %-6s %s\n", target.device.kind.c_str(), module.architecture.c_str(), module.kind.c_str(),
+                  module.entry.c_str());
   }
   printValues("inputs", manifest.inputs);
   printValues("outputs", manifest.outputs);

@@ -28,7 +28,7 @@ constexpr const char *usage = R"(usage: qcc-run FILE.qcc [options]
   --tokenizer=FILE    llama2.c's format (the artifact's tokenizer.bin, or that file beside it)
   --temperature=T     draw tokens (0: take the likeliest)   --seed=N
   --threads=N         (as many as the process may use)
-  --device=cpu
+  --device=D          cpu, cuda, cuda:N or emulate (cpu where the artifact has code for it, else cuda)
   --json              print one JSON object
   --help
 
@@ -36,7 +36,7 @@ Exit status: 0 done, 1 a comparison failed, 2 bad usage, input or file.
 )";
 
 struct Options {
-  std::string artifact, in, out, device = "cpu";
+  std::string artifact, in, out, device;
   std::vector<std::string> goldens;
   double tolerance = 1e-5;
   int threads = 0;
@@ -162,7 +162,6 @@ std::string parse(int argc, char **argv, Options &options, bool &help) {
       break;
     case Device:
       options.device = optarg;
-      good = options.device == "cpu";
       break;
     case Json:
       options.json = options.bench.json = options.generate.json = true;
@@ -280,7 +279,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   std::string error;
-  std::unique_ptr<qcc::Program> program = qcc::Program::open(options.artifact, options.threads, error);
+  std::unique_ptr<qcc::Program> program = qcc::Program::open(options.artifact, options.threads, options.device, error);
   if (!program)
     return fail(error);
   std::vector<qcc::NpzArray> inputs;

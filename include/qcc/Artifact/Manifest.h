@@ -40,11 +40,24 @@ struct Manifest {
     int64_t axis = 0;
   };
 
-  // One code object. `features` are the CPU features it needs, as LLVM spells them ("avx512vnni", "dotprod").
+  // One code object. `features` are the CPU features it needs, as LLVM spells them ("avx512vnni", "dotprod"). Where the
+  // program runs on a device, `entry` is its host part and `device` says what runs there.
   struct Target {
+    // Code for a device, in order of preference: the first module that the device runs is taken.
+    struct Module {
+      std::string architecture; // "sm_90a", "sm_80", "sm_120f"
+      std::string kind;         // "ptx" or "cubin"
+      std::string entry;
+    };
+    struct Device {
+      std::string kind = {}; // "cuda"; empty: the program runs on the processor
+      std::vector<Module> modules = {};
+    };
     std::string name;
     std::vector<std::string> features;
     std::string entry;
+    Device device = {};
+    bool isForDevice() const { return !device.kind.empty(); }
   };
 
   // A stored tensor: `bytes` at `offset` from the start of the weights' data section.

@@ -19,7 +19,9 @@ using TensorHandle = std::unique_ptr<DLManagedTensor, TensorDeleter>;
 
 class Program {
 public:
-  static std::unique_ptr<Program> open(const std::string &path, int threads, std::string &error);
+  // `device` is one of qcc1_model_options; empty for the artifact's own.
+  static std::unique_ptr<Program> open(const std::string &path, int threads, const std::string &device,
+                                       std::string &error);
   ~Program();
 
   const Manifest &manifest() const { return description; }

@@ -46,7 +46,8 @@ struct qcc_frame {
 
   /* What follows is set for programs for a device alone. */
   int64_t multiprocessors; /* of the device, 1 or more */
-  int64_t *device_error;   /* device memory, zero when the run starts: what kernels store there is `error` after the run */
+  int64_t
+      *device_error; /* device memory, zero when the run starts: what kernels store there is `error` after the run */
   /* Starts `blocks` blocks of kernel `kernel`, after all that was started before. arguments[i] points to the kernel's
    * argument i, which is copied before the call returns. Nothing is started for 0 blocks. */
   void (*launch)(qcc_frame *, int64_t kernel, int64_t blocks, void **arguments);
@@ -79,10 +80,10 @@ typedef struct {
 
 /* ---- Programs for a device
  *
- * The host part is a code object like any other; a second one, of the device's own kind (PTX, cubin), holds the kernels.
- * `run` is called by one thread, with `threads` 1, and never touches what the frame's pointers lead to but the table:
- * inputs, outputs, states, weights, arena and what `allocate` and `output` give are device addresses, 256-byte aligned.
- * All callbacks may end the run, in which case they do not return. `barrier` is not set. */
+ * The host part is a code object like any other; a second one, of the device's own kind (PTX, cubin), holds the
+ * kernels. `run` is called by one thread, with `threads` 1, and never touches what the frame's pointers lead to but the
+ * table: inputs, outputs, states, weights, arena and what `allocate` and `output` give are device addresses, 256-byte
+ * aligned. All callbacks may end the run, in which case they do not return. `barrier` is not set. */
 
 /* A tile of device memory as a device's copy engine sees it; dimension 0 is the innermost. */
 struct qcc_tensor_map {
@@ -107,8 +108,8 @@ typedef struct {
   int64_t abi_version; /* QCC_ABI_VERSION */
   int64_t kernel_count;
   const qcc_device_kernel *kernels;
-  int64_t is_capturable; /* 1 when a run never calls `read` or `allocate`: what it starts follows from the table, and the
-                            addresses in the frame, alone */
+  int64_t is_capturable; /* 1 when a run never calls `read` or `allocate`: what it starts follows from the table, and
+                            the addresses in the frame, alone */
 } qcc_device_program;
 
 #define QCC_DEVICE_SYMBOL "qcc_device_v1"

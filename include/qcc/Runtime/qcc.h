@@ -2,7 +2,7 @@
  *
  * A model is an opened artifact; a session is what one caller runs it with: its threads, its memory, its state (such as
  * a decoder's key/value cache). A model may be used from any number of threads at once, a session from one at a time.
- * There is no global state. Tensors at the border are DLPack's, on the CPU.
+ * There is no global state. Tensors at the border are DLPack's, on the CPU or on the session's device.
  *
  * An artifact's data is checked; its code is a program, to be trusted as any shared library is.
  *
@@ -22,7 +22,7 @@
 extern "C" {
 #endif
 typedef struct {
-  int32_t device_type; /* 1: CPU */
+  int32_t device_type; /* 1: CPU, 2: CUDA */
   int32_t device_id;
 } DLDevice;
 
@@ -67,9 +67,9 @@ extern "C" {
 typedef enum {
   QCC1_OK = 0,
   QCC1_FILE = 1,     /* the file cannot be read, or is not an unaltered artifact of this version */
-  QCC1_TARGET = 2,   /* no code in the artifact runs on this machine, or it cannot be loaded */
+  QCC1_TARGET = 2,   /* no code in the artifact runs on this machine or device, or it cannot be loaded; no driver */
   QCC1_ARGUMENT = 3, /* an argument, name, index, element type or dimension is not what the model takes */
-  QCC1_RUN = 4,      /* a check inside the model failed while it ran; `node` says where */
+  QCC1_RUN = 4,      /* a check inside the model failed while it ran (`node` says where), or a device did */
   QCC1_MEMORY = 5
 } qcc1_status;
 
@@ -90,7 +90,11 @@ QCC_API int32_t qcc1_version(void);
 
 typedef struct {
   size_t struct_size;
-  const char *target; /* the name of the code to take; null: the artifact's first that this machine supports */
+  const char *target; /* the name of the code to take; null: the artifact's first that the device supports */
+  /* Where sessions run that do not say otherwise: "cpu", "cuda" (the first such device), "cuda:N", or "emulate", which
+   * runs code for CUDA devices on the processor, slowly, and checks it. Null: the processor where the artifact has code
+   * for that, else "cuda". */
+  const char *device;
 } qcc1_model_options;
 
 /* `options` may be null. On failure *model is null. */
@@ -139,7 +143,9 @@ QCC_API qcc1_status qcc1_model_verify(const qcc1_model *model, qcc1_error *error
 
 typedef struct {
   size_t struct_size;
-  int32_t threads; /* 0: as many as the process may use at once */
+  int32_t threads;           /* on the processor; 0: as many as the process may use at once */
+  const char *device;        /* as for the model; null: the model's */
+  int32_t outputs_on_device; /* 1: outputs stay in the device's memory; 0: they are copied to the processor's */
 } qcc1_session_options;
 
 QCC_API qcc1_status qcc1_session_open(qcc1_model *model, const qcc1_session_options *options, qcc1_session **session,
@@ -165,7 +171,8 @@ typedef struct {
 
 /* Runs the model once. Every input must be there, in any order; element types must be the model's, or unsigned integers
  * of the same number of bytes for types that the caller has no name for (u16 for bf16, u8 for bool, float8 and 4-bit
- * types).
+ * types). Inputs may be in the processor's memory or in that of the session's device (then without gaps); what others
+ * have started on the device is waited for first. The call returns when the outputs are complete.
  *
  * States: the run appends to what the session holds. When an input with the name of a state's input is passed, the
  * session first forgets that state and takes the tensor's contents instead; when an output with the name of a state's

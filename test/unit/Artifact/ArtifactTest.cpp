@@ -149,6 +149,11 @@ TEST(Artifact, partsThatAreMissing) {
   EXPECT_FALSE(ArtifactReader::open(path, error));
   EXPECT_NE(error.find("target 'here' has no part 'code/other.so'"), std::string::npos) << error;
   manifest = tinyManifest();
+  manifest.targets[1].device = {"cuda", {{"sm_80", "ptx", "code/other.ptx"}}};
+  ASSERT_TRUE(writeTiny(path, manifest, code, error)) << error;
+  EXPECT_FALSE(ArtifactReader::open(path, error));
+  EXPECT_NE(error.find("target 'here' has no part 'code/other.ptx'"), std::string::npos) << error;
+  manifest = tinyManifest();
   manifest.tensors[0].bytes = 129;
   ASSERT_TRUE(writeTiny(path, manifest, code, error)) << error;
   EXPECT_FALSE(ArtifactReader::open(path, error));

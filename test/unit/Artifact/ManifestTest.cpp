@@ -23,6 +23,30 @@ TEST(Manifest, roundTrip) {
   EXPECT_EQ(back->nodes[1], "/layer.0/Second");
 }
 
+Manifest deviceManifest() {
+  Manifest manifest = tinyManifest();
+  manifest.targets.push_back(
+      {"sm_90",
+       {},
+       "code/sm_90.so",
+       {"cuda", {{"sm_90a", "cubin", "code/sm_90a.cubin"}, {"sm_90a", "ptx", "code/sm_90a.ptx"}}}});
+  return manifest;
+}
+
+TEST(Manifest, deviceModules) {
+  std::string error, text = deviceManifest().toJson();
+  std::optional<Manifest> back = Manifest::parse(text, error);
+  ASSERT_TRUE(back) << error;
+  EXPECT_EQ(back->toJson(), text);
+  EXPECT_FALSE(back->targets[1].isForDevice());
+  const Manifest::Target &target = back->targets[2];
+  EXPECT_TRUE(target.isForDevice());
+  ASSERT_EQ(target.device.modules.size(), 2u);
+  EXPECT_EQ(target.device.modules[1].architecture, "sm_90a");
+  EXPECT_EQ(target.device.modules[1].kind, "ptx");
+  EXPECT_EQ(target.device.modules[1].entry, "code/sm_90a.ptx");
+}
+
 TEST(Manifest, everyDataTypeHasOneName) {
   for (int i = 0; i <= static_cast<int>(DataType::C128); ++i) {
     DataType type = static_cast<DataType>(i);
@@ -51,8 +75,12 @@ TEST(Manifest, contradictionsAreNamed) {
       {"\"nodes\"", "\"knots\"", "'nodes' is not an array"},
       {"\"model\": {", "\"model\": 7, \"other\": {", "'model.'"},
       {"\"targets\": [", "\"targets\": [3,", "'targets[0].'"},
+      {"\"device\": {", "\"device\": 3, \"other\": {", "'targets[2].device.'"},
+      {"\"kind\": \"cuda\"", "\"kind\": \"abacus\"", "'targets[2].device.kind' is not a kind of device"},
+      {"\"kind\": \"ptx\"", "\"kind\": \"text\"", "'targets[2].device.modules[1].kind' is not ptx or cubin"},
+      {"\"modules\"", "\"parts\"", "'targets[2].device.modules' is not an array"},
   };
-  const std::string good = tinyManifest().toJson();
+  const std::string good = deviceManifest().toJson();
   for (const Case &change : cases) {
     std::string text = good, error;
     size_t at = text.find(change.from);

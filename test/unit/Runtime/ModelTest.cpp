@@ -25,7 +25,7 @@ protected:
   }
   qcc1_status open(const char *target = nullptr) {
     qcc1_model_close(model);
-    qcc1_model_options options = {sizeof(options), target};
+    qcc1_model_options options = {sizeof(options), target, nullptr};
     return qcc1_model_open(path.c_str(), &options, &model, &error);
   }
   void expectError(qcc1_status status, qcc1_status expected, const std::string &part) {

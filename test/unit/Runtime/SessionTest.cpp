@@ -43,7 +43,7 @@ protected:
   void open(int threads) {
     qcc1_session_close(session);
     session = nullptr;
-    qcc1_session_options options = {sizeof(options), threads};
+    qcc1_session_options options = {sizeof(options), threads, nullptr, 0};
     ASSERT_EQ(qcc1_session_open(model, &options, &session, &error), QCC1_OK) << error.message;
   }
   // Runs with x, the mode and, when given, past; asks for `names`.
@@ -257,7 +257,7 @@ TEST_F(SessionTest, sessionsRunAtOnce) {
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&, i] {
       qcc1_session *own = nullptr;
-      qcc1_session_options options = {sizeof(options), 2};
+      qcc1_session_options options = {sizeof(options), 2, nullptr, 0};
       if (qcc1_session_open(model, &options, &own, nullptr) != QCC1_OK)
         return;
       Tensor x = counting(1, 1 + i);
@@ -278,7 +278,7 @@ TEST_F(SessionTest, sessionsRunAtOnce) {
 
 TEST_F(SessionTest, wrongOptions) {
   qcc1_session *other = nullptr;
-  qcc1_session_options options = {sizeof(options), -1};
+  qcc1_session_options options = {sizeof(options), -1, nullptr, 0};
   expectError(qcc1_session_open(model, &options, &other, &error), QCC1_ARGUMENT, "-1 threads");
   EXPECT_EQ(other, nullptr);
   EXPECT_EQ(qcc1_session_length(session, 1), -1);
