@@ -118,13 +118,19 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     manifest.modelName = name.str();
   describeProvenance(*c.module, manifest);
   // The most demanding target first: the runtime takes the first one that the machine can run.
-  llvm::sort(c.code, [](const TargetCode &a, const TargetCode &b) {
-    return a.facts.features.size() > b.facts.features.size();
-  });
-  for (TargetCode &code : c.code)
-    manifest.targets.push_back({code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"});
-  if (!c.code.empty())
-    manifest.nodes = c.code.front().nodes;
+  auto demands = [](const TargetFacts &facts) {
+    return std::tuple(facts.features.size(), facts.device ? facts.device->capability : 0,
+                      facts.device && facts.device->isSpecific());
+  };
+  llvm::stable_sort(c.code, [&](const TargetCode &a, const TargetCode &b) { return demands(a.facts) > demands(b.facts); });
+  for (TargetCode &code : c.code) {
+    Manifest::Target target{code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"};
+    if (code.facts.device)
+      target.device = {"cuda", {{code.facts.device->architecture, "ptx", "code/" + code.facts.name + ".ptx"}}};
+    manifest.targets.push_back(std::move(target));
+    if (code.nodes.size() > manifest.nodes.size())
+      manifest.nodes = code.nodes;
+  }
   llvm::raw_string_ostream(manifest.plan) << llvm::json::Value(planOf(c));
   return success();
 }

@@ -95,6 +95,8 @@ static LogicalResult tileStage(Compilation &c) {
     if (failed(dims))
       return failure();
     Lowering lowering(*c.module, *code.module, *dims, code.facts);
+    if (!c.code.empty()) // all targets number the nodes alike
+      lowering.setNodeNames(c.code.back().nodes);
     if (failed(lowering.run()))
       return failure();
     dims->store(*code.module);

@@ -50,8 +50,12 @@ static std::string describeQuality(const Compilation &c) {
 LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, size_t manifestBytes,
                                       llvm::function_ref<LogicalResult()> mayFinish) {
   bool ok = true;
-  for (TargetCode &target : code)
-    ok = ok && writer.addFile("code/" + target.facts.name + ".so", target.object.data(), target.object.size());
+  for (TargetCode &target : code) {
+    std::string name = "code/" + target.facts.name;
+    ok = ok && writer.addFile(name + ".so", target.object.data(), target.object.size());
+    if (target.facts.device)
+      ok = ok && writer.addFile(name + ".ptx", target.deviceCode.data(), target.deviceCode.size());
+  }
   for (const auto &[name, file] : options.files) {
     auto buffer = llvm::MemoryBuffer::getFile(file, /*IsText=*/false, /*RequiresNullTerminator=*/false);
     if (!buffer)

@@ -51,7 +51,7 @@ static cl::opt<std::string>
                    cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "
                             "this; a program beyond it is not written"),
                    cl::value_desc("X"), cl::cat(category));
-static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared or artifact"),
+static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared, ptx or artifact"),
                                  cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
                                     cl::desc("The model is a program in this state, as --emit=STATE -o FILE writes it"),
@@ -160,6 +160,22 @@ static int writeOut(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::r
   if (llvm::Error error = isFile ? llvm::writeToOutput(path, body) : body(llvm::outs()))
     return fail(llvm::toString(std::move(error)));
   return 0;
+}
+
+/// Code of a target as --emit names it; of a GPU's name that stands for several, that of the GPU itself.
+static llvm::Error codeOf(const TargetCode &code, StringRef emitted, llvm::SmallVectorImpl<char> &bytes) {
+  auto kind = emitted == "llvm"    ? CodeKind::LlvmIr
+              : emitted == "obj"   ? CodeKind::Object
+              : emitted == "shared" ? CodeKind::SharedObject
+                                   : CodeKind::Assembly;
+  if (!code.facts.device) {
+    if (emitted == "ptx")
+      return llvm::createStringError("--emit=ptx is for GPUs; '" + code.facts.name + "' is none");
+    return generateCode(*code.module, code.facts, kind, bytes);
+  }
+  if (emitted != "ptx" && emitted != "llvm")
+    return llvm::createStringError("for a GPU there are --emit=ptx and --emit=llvm");
+  return generateDeviceCode(deviceModule(*code.module), *code.facts.device, kind, bytes);
 }
 
 /// Measures the program where there is data, and writes it unless a gate is met; and then its plan where that has a
@@ -305,11 +321,11 @@ int main(int argc, char **argv) {
   }
   // Linking resets every option of the process: what is needed afterwards is copied here.
   const std::string emitted = emit, path = output, planPath = planTo, dependencies = dependencyFile;
-  bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared"}, emitted);
+  bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared", "ptx"}, emitted);
   std::string stage = isCode ? "lowered" : emitted;
   if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
     return fail("unknown --emit=" + emitted +
-                "; qcc --print-states lists the states, and llvm, asm, obj, shared and artifact are known too");
+                "; qcc --print-states lists the states, and llvm, asm, obj, shared, ptx and artifact are known too");
   if (!start.empty() && stageIndex(stage) < stageIndex(start))
     return fail("--emit=" + emitted + " stands before --start-at=" + start);
   if (!dependencies.empty() && (path == "-" || (path.empty() && emitted != "artifact")))
@@ -334,14 +350,10 @@ int main(int argc, char **argv) {
     return finish(writeArtifact(compilation, name, planPath, gates), name);
   }
   if (isCode) {
-    if (compilation.code.size() != 1)
+    if (options.targets.size() != 1)
       return fail("--emit=" + emitted + " needs exactly one target");
-    auto kind = emitted == "llvm"  ? CodeKind::LlvmIr
-                : emitted == "asm" ? CodeKind::Assembly
-                : emitted == "obj" ? CodeKind::Object
-                                   : CodeKind::SharedObject;
     llvm::SmallVector<char, 0> bytes;
-    if (llvm::Error error = generateCode(*compilation.code.front().module, compilation.code.front().facts, kind, bytes))
+    if (llvm::Error error = codeOf(compilation.code.front(), emitted, bytes))
       return fail(llvm::toString(std::move(error)));
     int status = writeOut(path, [&](llvm::raw_ostream &os) {
       os.write(bytes.data(), bytes.size());

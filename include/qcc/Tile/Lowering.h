@@ -118,6 +118,8 @@ public:
   /// a device computes a unit.
   int64_t elementsPerUnit() const { return facts.device ? 1 : 1024; }
   llvm::ArrayRef<std::string> nodeNames() const { return nodes; }
+  /// Names that have their numbers already.
+  void setNodeNames(llvm::ArrayRef<std::string> names) { nodes = names.vec(); }
 
 private:
   void chooseFusion(mlir::Block &block);
