@@ -38,10 +38,9 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
       return llvm::consumeError(format.takeError());
     auto type = cast<RankedTensorType>(weight.getResult().getType());
     int64_t bytes = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1)).bytes();
-    bool integer = linear.getAct() == "int8";
     llvm::json::Object instructions;
     for (const TargetCode &code : c.code)
-      instructions[code.facts.name] = multiplyInstruction(code.facts, integer);
+      instructions[code.facts.name] = multiplyInstruction(code.facts, linear.getAct());
     linears.push_back(llvm::json::Object{
         {"node", nodeName(linear.getLoc())},
         {"outputs", type.getDimSize(0)},

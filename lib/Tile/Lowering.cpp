@@ -409,8 +409,10 @@ LLVM::LLVMFuncOp Lowering::intern(LLVM::LLVMFuncOp kernel, StringRef name) {
       kernel.erase();
       return known;
     }
-  unsigned count = kernelNames[name]++;
-  kernel.setSymName(("kernel_" + name + (count ? "_" + Twine(count) : Twine())).str());
+  std::string symbol = ("kernel_" + name).str(); // of letters that the symbols of every target may have
+  std::replace_if(symbol.begin(), symbol.end(), [](char c) { return !llvm::isAlnum(c); }, '_');
+  unsigned count = kernelNames[symbol]++;
+  kernel.setSymName(count ? symbol + "_" + std::to_string(count) : symbol);
   target.push_back(kernel);
   candidates.push_back(kernel);
   return kernel;

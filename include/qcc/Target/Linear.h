@@ -18,6 +18,6 @@ mlir::LogicalResult lowerLookup(qnt::LookupOp op, Lowering &lowering);
 llvm::Expected<bool> usesIntegers(const class Format &format, llvm::StringRef act);
 
 /// The instruction that multiplies on a target, for plans and manifests.
-llvm::StringRef multiplyInstruction(const TargetFacts &facts, bool integer);
+llvm::StringRef multiplyInstruction(const TargetFacts &facts, llvm::StringRef act);
 
 } // namespace qcc

@@ -20,8 +20,8 @@ llvm::Expected<bool> qcc::usesIntegers(const Format &format, llvm::StringRef act
   return true;
 }
 
-llvm::StringRef qcc::multiplyInstruction(const TargetFacts &facts, bool integer) {
-  return facts.device ? deviceInstruction(*facts.device, integer) : Simd::instruction(facts, integer);
+llvm::StringRef qcc::multiplyInstruction(const TargetFacts &facts, llvm::StringRef act) {
+  return facts.device ? deviceInstruction(*facts.device, act) : Simd::instruction(facts, act == "int8");
 }
 
 namespace {

@@ -16,7 +16,7 @@ struct Row {
 // Shared memory: CUDA C++ Programming Guide, technical specifications per compute capability, less the kilobyte that
 // the system keeps. PTX versions are the first that have what the architecture multiplies with.
 static const Row rows[] = {
-    {"sm_75", 75, 63, 64, "Turing: T4, RTX 20"},
+    {"sm_75", 75, 65, 64, "Turing: T4, RTX 20"},
     {"sm_80", 80, 70, 163, "Ampere: A100, A30"},
     {"sm_86", 86, 71, 99, "Ampere: A10, A40, RTX 30"},
     {"sm_89", 89, 81, 99, "Ada: L4, L40S, RTX 40"},

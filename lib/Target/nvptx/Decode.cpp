@@ -118,6 +118,19 @@ SmallVector<Value> ThreadDecoder::integers(Value lane) {
   return operands;
 }
 
+SmallVector<Value> ThreadDecoder::fp8(Value lane) {
+  if (layout.codeBits == 8)
+    return {lane};
+  // A code's number as the code of e4m3 for it: a table of bytes like that of integers.
+  const ElementCodec *bytes = findElementCodec("e4m3");
+  std::vector<int8_t> table;
+  for (float value : format.element->values())
+    table.push_back(int8_t(bytes->encode(value)));
+  if (isAffine() && layout.bias) // stored as the number plus the bias
+    std::rotate(table.begin(), table.begin() + layout.bias, table.end());
+  return {lookupBytes(table, lane), lookupBytes(table, arith::ShRUIOp::create(b, lane, t.integer(4)))};
+}
+
 Value ThreadDecoder::scale(Value address, bool integer) {
   Value result;
   if (layout.scaleBytes == 4) {

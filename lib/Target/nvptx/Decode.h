@@ -16,6 +16,8 @@ public:
   llvm::SmallVector<mlir::Value> floats(mlir::Value lane);
   /// The chunk's columns as int8 numbers, four in each i32. Those below `isUnsigned` are u8.
   llvm::SmallVector<mlir::Value> integers(mlir::Value lane);
+  /// The chunk's columns as e4m3 numbers, four in each i32, where they all are such.
+  llvm::SmallVector<mlir::Value> fp8(mlir::Value lane);
   /// Whether `integers` gives numbers without a sign, which are too large by `bias()`.
   bool isUnsigned() const { return isAffine(); }
   int bias() const { return isAffine() ? layout.bias : 0; }

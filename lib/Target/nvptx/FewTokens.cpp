@@ -16,12 +16,14 @@ public:
       : k(kernel), t(kernel, blockThreads), b(kernel.b), linear(linear), layout(this->linear.layout),
         decoder(t, this->linear.format, this->linear.layout), count(count), packed(kernel.argument(linear.weights)),
         tokens(kernel.dim(linear.tokens)) {
-    if (linear.integer) {
-      values = k.argument(activations.codes), scales = k.argument(activations.scales);
+    values = activations.codes ? k.argument(activations.codes) : k.pointer(this->linear.op.getX());
+    if (activations.scales)
+      scales = k.argument(activations.scales);
+    if (activations.sums)
       sums = k.argument(activations.sums);
-    } else {
-      values = k.pointer(this->linear.op.getX());
-    }
+    element = linear.type == ComputeType::Fp8    ? Type(Float8E4M3FNType::get(b.getContext()))
+              : linear.type == ComputeType::Bf16 ? Type(b.getBF16Type())
+                                                 : t.f32;
   }
 
   void write(Value tile, Value firstToken) {
@@ -48,21 +50,25 @@ private:
   SmallVector<Value> addBlock(Value index, int64_t columns, ValueRange total) {
     Value head = t.at(base, k.mul(index, k.constant(layout.blockBytes(layout.block)))), scale, zero;
     if (layout.scaleBytes)
-      scale = decoder.scale(t.at(head, k.mul(row, k.constant(layout.scaleBytes))), linear.integer);
+      scale = decoder.scale(t.at(head, k.mul(row, k.constant(layout.scaleBytes))), linear.type == ComputeType::Int8);
     if (layout.hasZero)
       zero = decoder.zero(t.at(t.at(head, PackedLayout::tileRows * layout.scaleBytes), row));
     Value codes = t.at(t.at(head, layout.codesOffset()), k.mul(row, k.constant(4)));
     auto lane = [&](Value chunk) {
       return t.load(t.i32, t.at(codes, k.mul(chunk, k.constant(PackedLayout::chunkBytes))), 4);
     };
-    return linear.integer ? addIntegers(index, columns, total, scale, zero, lane)
+    return linear.type == ComputeType::Int8 ? addIntegers(index, columns, total, scale, zero, lane)
                           : addFloats(index, columns, total, scale, zero, lane);
   }
 
   SmallVector<Value> addFloats(Value index, int64_t columns, ValueRange total, Value scale, Value zero,
                                llvm::function_ref<Value(Value)> lane) {
     int64_t step = layout.chunkColumns();
-    Value first = k.mul(index, k.constant(layout.block));
+    // Rounded activations are padded as the weights are.
+    bool isPadded = linear.type != ComputeType::F32;
+    int64_t bytes = storageBytes(element);
+    int64_t stride = isPadded ? activationStride(layout, bytes) / bytes : layout.columns;
+    Value first = k.mul(index, k.constant(isPadded ? deviceColumns(layout, layout.block) : layout.block));
     SmallVector<Value> part(count, k.constantF32(0));
     part = k.loop(half, k.constant(layout.chunks(columns)), part,
                   [&](Value chunk, ValueRange state) {
@@ -70,12 +76,11 @@ private:
                     for (auto [i, number] : llvm::enumerate(decoder.floats(lane(chunk)))) {
                       Value weight = zero ? Value(arith::SubFOp::create(b, number, zero)) : number;
                       Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i)));
-                      if (columns % step) // what stands beyond the row is 0, and reads its last activation
+                      if (columns % step && !isPadded) // what stands beyond the row is 0, and reads its last activation
                         column = k.min(column, k.constant(columns - 1));
                       column = k.add(first, column);
                       for (int c = 0; c < count; ++c) {
-                        Value place = k.add(k.mul(numbers[c], k.constant(layout.columns)), column);
-                        Value x = t.load(t.f32, t.at(values, k.mul(place, k.constant(4))), 4);
+                        Value x = k.loadAt(values, k.add(k.mul(numbers[c], k.constant(stride)), column), element);
                         if (columns % step && zero)
                           x = k.select(k.less(k.mul(chunk, k.constant(step)), k.constant(columns - int64_t(i))), x,
                                        k.constantF32(0));
@@ -86,8 +91,15 @@ private:
                   },
                   2);
     SmallVector<Value> result;
-    for (int c = 0; c < count; ++c)
-      result.push_back(scale ? t.fma(part[c], scale, total[c]) : Value(arith::AddFOp::create(b, total[c], part[c])));
+    for (int c = 0; c < count; ++c) {
+      Value factor = scale;
+      if (scales) {
+        Value place = k.add(k.mul(numbers[c], k.constant(layout.blocks())), index);
+        Value own = t.load(t.f32, t.at(scales, k.mul(place, k.constant(4))), 4);
+        factor = factor ? Value(arith::MulFOp::create(b, factor, own)) : own;
+      }
+      result.push_back(factor ? t.fma(part[c], factor, total[c]) : Value(arith::AddFOp::create(b, total[c], part[c])));
+    }
     return result;
   }
 
@@ -104,7 +116,7 @@ private:
                       for (int c = 0; c < count; ++c) {
                         Value place = k.add(k.mul(index, k.constant(blockColumns)),
                                             k.add(k.mul(chunk, k.constant(step)), k.constant(4 * int64_t(i))));
-                        place = k.add(place, k.mul(numbers[c], k.constant(deviceColumns(layout))));
+                        place = k.add(place, k.mul(numbers[c], k.constant(activationStride(layout, 1))));
                         Value x = t.load(t.i32, t.at(values, place), 4);
                         sum[c] = t.intrinsic(t.i32, dot, {operand, x, sum[c]});
                       }
@@ -172,6 +184,7 @@ private:
   const PackedLayout &layout;
   ThreadDecoder decoder;
   int count;
+  Type element; // of activations
   Value packed, tokens, values, scales, sums, row, half, base;
   SmallVector<Value> numbers; // of the tokens
 };
@@ -180,9 +193,7 @@ private:
 void qcc::emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count,
                         const DeviceActivations &activations) {
   Dimensions &dims = lowering.dims;
-  std::string name = llvm::formatv("linear_{0}_{1}{2}", linear.format.name, linear.integer ? "int8_" : "", count);
-  std::replace(name.begin(), name.end(), '-', '_');
-  Kernel k(lowering, name, lowering.loc);
+  Kernel k(lowering, linear.kernelName(std::to_string(count)), lowering.loc);
   Value tiles = k.constant(linear.layout.tiles()), group = k.div(k.lo(), tiles);
   FewTokens few(k, linear, count, activations);
   few.write(k.rem(k.lo(), tiles), k.mul(group, k.constant(count)));

@@ -10,6 +10,6 @@ mlir::LogicalResult lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering);
 mlir::LogicalResult lowerDeviceLookup(qnt::LookupOp op, Lowering &lowering);
 
 /// The instruction that multiplies, for plans and manifests.
-llvm::StringRef deviceInstruction(const DeviceFacts &facts, bool integer);
+llvm::StringRef deviceInstruction(const DeviceFacts &facts, llvm::StringRef act);
 
 } // namespace qcc

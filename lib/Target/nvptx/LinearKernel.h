@@ -1,7 +1,7 @@
 // The kernels of qnt.linear on a GPU.
 #pragma once
 
-#include "Decode.h"
+#include "MatrixUnit.h"
 #include "dialects/qnt/Qnt.h"
 
 namespace qcc {
@@ -11,13 +11,16 @@ struct DeviceLinear {
   qnt::LinearOp op;
   Format format;
   PackedLayout layout;
-  bool integer = false; // int8 activations
+  ComputeType type = ComputeType::F32;
   Dim tokens;
   mlir::Value weights; // their storage, on the host
+
+  std::string kernelName(llvm::StringRef kind) const;
 };
 
-/// Activations in int8, on the host: codes [token][padded columns of all blocks]; a float32 scale, and the sum of the
-/// codes as an i32, for each [token][block]. Each block is padded with zeros to whole chunks of the weights.
+/// Activations as they are multiplied, on the host: codes [token][padded columns of all blocks], rows at multiples of 16
+/// bytes. Of int8 and fp8, a float32 scale, and of int8 the sum of the codes as an i32, for each [token][block]. Each
+/// block is padded with zeros to whole chunks of the weights.
 struct DeviceActivations {
   mlir::Value codes, scales, sums;
 };
@@ -25,12 +28,19 @@ struct DeviceActivations {
 /// Columns of a block of `columns`, and of a whole row, with their padding.
 int64_t deviceColumns(const PackedLayout &layout, int64_t columns);
 int64_t deviceColumns(const PackedLayout &layout);
+/// Bytes from one token's codes to the next one's.
+int64_t activationStride(const PackedLayout &layout, int64_t activationBytes);
 
-/// Quantizes `x` for all linear operations that read it with such blocks: symmetric, codes within ±127, to nearest
-/// even.
-DeviceActivations quantizeOnDevice(Lowering &lowering, mlir::Value x, const PackedLayout &layout, Dim tokens);
+/// Rounds `x` for all linear operations that read it with such blocks, to nearest even: int8 and fp8 (e4m3) symmetric,
+/// with the scale that maps a block's largest magnitude to 127 and 448.
+DeviceActivations roundOnDevice(Lowering &lowering, mlir::Value x, const PackedLayout &layout, ComputeType type,
+                                Dim tokens);
 
-/// Every weight is read and decoded once for `count` tokens. `activations` is read where the operation is of integers.
+/// Every weight is read and decoded once for `count` tokens. Activations of float32 are read where they are.
 void emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count, const DeviceActivations &activations);
+
+/// Whether `emitManyTokens` is made for the operation.
+bool hasManyTokens(const DeviceFacts &facts, const DeviceLinear &linear);
+void emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations);
 
 } // namespace qcc

@@ -4,7 +4,9 @@
 using namespace mlir;
 using namespace qcc;
 
-llvm::StringRef qcc::deviceInstruction(const DeviceFacts &, bool integer) { return integer ? "dp4a" : "fma.rn.f32"; }
+llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef act) {
+  return MatrixUnit::instruction(facts, computeTypeOf(act));
+}
 
 static constexpr int fewTokens = 4; // that one pass over the weights serves
 
@@ -17,7 +19,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   DeviceLinear linear;
   linear.op = op, linear.format = *format;
   linear.layout = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1));
-  linear.integer = op.getAct() == "int8";
+  linear.type = computeTypeOf(op.getAct());
   SmallVector<Dim> shape = dimsOf(op.getX().getType());
   linear.tokens = lowering.dims.product(ArrayRef<Dim>(shape).drop_back());
   linear.weights = lowering.storage(weight.getResult());
@@ -25,17 +27,31 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   lowering.storage(op.getX());
   lowering.storage(lowering.stored(op.getY()));
   DeviceActivations activations;
-  if (linear.integer)
-    activations = quantizeOnDevice(lowering, op.getX(), linear.layout, linear.tokens);
+  if (linear.type != ComputeType::F32)
+    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, linear.tokens);
+  auto emitMany = [&] {
+    if (hasManyTokens(*lowering.facts.device, linear))
+      emitManyTokens(lowering, linear, activations);
+    else
+      emitFewTokens(lowering, linear, fewTokens, activations);
+  };
   if (auto known = constantOf(linear.tokens)) {
-    emitFewTokens(lowering, linear, *known <= 1 ? 1 : fewTokens, activations);
+    if (*known > fewTokens)
+      emitMany();
+    else
+      emitFewTokens(lowering, linear, *known <= 1 ? 1 : fewTokens, activations);
     return success();
   }
-  Value one = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(1));
-  Value isOne = arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle,
-                                      lowering.size(linear.tokens), one);
+  auto atMost = [&](int64_t count) -> Value {
+    Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
+    return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(linear.tokens),
+                                 bound);
+  };
   lowering.branch(
-      isOne, [&] { emitFewTokens(lowering, linear, 1, activations); },
-      [&] { emitFewTokens(lowering, linear, fewTokens, activations); });
+      atMost(1), [&] { emitFewTokens(lowering, linear, 1, activations); },
+      [&] {
+        lowering.branch(
+            atMost(fewTokens), [&] { emitFewTokens(lowering, linear, fewTokens, activations); }, emitMany);
+      });
   return success();
 }
