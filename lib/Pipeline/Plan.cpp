@@ -38,7 +38,7 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
       return llvm::consumeError(format.takeError());
     auto type = cast<RankedTensorType>(weight.getResult().getType());
     int64_t bytes = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1)).bytes();
-    bool integer = linear.getAct() == "int8";
+    bool integer = linear.getAct().starts_with("int8");
     llvm::json::Object instructions;
     for (const TargetCode &code : c.code)
       instructions[code.facts.name] = multiplyInstruction(code.facts, integer);

@@ -1,6 +1,7 @@
 #include "QuantizeWeights.h"
 #include "AllocateFormats.h"
 #include "dialects/qnt/Qnt.h"
+#include "qcc/Calibration/StaticConvolutions.h"
 #include "qcc/Operator/Node.h"
 #include "qcc/Pack/WeightMatrix.h"
 #include "qcc/Target/Linear.h"
@@ -47,7 +48,8 @@ LogicalResult qcc::setChoice(Compilation &c, const LinearChoice &choice) {
     return emitError(choice.actLoc) << llvm::toString(integer.takeError());
   if (!constantOf(weight.getResult()))
     return emitError(linear.getLoc()) << "the data of weight '" << weight.getName() << "' is not there";
-  linear.setAct(*integer ? "int8" : "f32");
+  bool isStatic = choice.act == staticInt8 || choice.act == staticFp8;
+  linear.setAct(isStatic ? StringRef(choice.act) : *integer ? "int8" : "f32");
   weight.setFormat(format.name);
   if (isEncoded)
     linear->setAttr(methodAttr, StringAttr::get(&c.context, keptMethod));

@@ -11,10 +11,17 @@ llvm::Expected<bool> qcc::usesIntegers(const Format &format, llvm::StringRef act
     return defaultComputeType(format) == "int8";
   if (act == "f32")
     return false;
-  if (act != "int8")
-    return llvm::createStringError("unknown --act=" + act + "; there are auto, f32 and int8");
+  if (act == "fp8-static") {
+    if (StringRef(format.name).starts_with("fp8"))
+      return false;
+    return llvm::createStringError("--act=fp8-static multiplies weights of 8-bit floats, and '" + format.name +
+                                   "' has others; use --fmt=fp8");
+  }
+  if (act != "int8" && act != "int8-static")
+    return llvm::createStringError("unknown --act=" + act +
+                                   "; there are auto, f32, int8, int8-static and fp8-static");
   if (!hasView)
-    return llvm::createStringError("--act=int8: the codes of '" + format.name +
+    return llvm::createStringError("--act=" + act + ": the codes of '" + format.name +
                                    "' are no small integers; use --act=auto or --act=f32");
   return true;
 }
@@ -70,15 +77,18 @@ static Activations prepareActivations(Lowering &lowering, Value x, const LinearP
     Simd simd(probe, true);
     bias = Decoder(simd, plan.format, plan.layout).bias();
   }
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}", widths.many, plan.integer, plan.layout.block,
-                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero);
+  std::optional<float> scale;
+  if (auto given = qnt::LinearOp(plan.op).getScale())
+    scale = given->convertToFloat();
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}/{6}", widths.many, plan.integer, plan.layout.block,
+                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero, llvm::bit_cast<uint32_t>(scale.value_or(0)));
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
   Activations made =
       allocateActivations(lowering, plan.layout, plan.integer, plan.tokens, std::max(widths.few, widths.many));
   forEachWay(lowering, plan.tokens, widths.few, [&](Way way) {
     if (plan.integer)
-      emitQuantizeActivations(lowering, x, plan.layout, bias, plan.tokens, widths.of(way), made);
+      emitQuantizeActivations(lowering, x, plan.layout, bias, scale, plan.tokens, widths.of(way), made);
     else if (way != Way::One)
       emitInterleaveActivations(lowering, x, plan.layout.columns, plan.tokens, widths.of(way), made);
   });
@@ -95,7 +105,7 @@ LogicalResult qcc::lowerLinear(qnt::LinearOp op, Lowering &lowering) {
   LinearPlan plan;
   plan.op = op, plan.format = *format;
   plan.layout = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1));
-  plan.integer = op.getAct() == "int8";
+  plan.integer = op.getAct().starts_with("int8");
   SmallVector<Dim> shape = dimsOf(op.getX().getType());
   plan.tokens = lowering.dims.product(ArrayRef<Dim>(shape).drop_back());
   plan.weights = lowering.storage(weight.getResult());
