@@ -37,17 +37,20 @@ def Qnt_WeightOp : Qnt_Op<"weight", [Pure]> {
 def Qnt_LinearOp : Qnt_Op<"linear", [Pure]> {
   let summary = "y = x · weightᵀ";
   let description = [{
-    `x` has any rank, its last dimension is the weight's second; `weight` is outputs × inputs in a format. `act` is the compute type: "f32", or
-    "int8": activations are quantized when the program runs, symmetric, with a scale for each token and block of inputs.
+    `x` has any rank, its last dimension is the weight's second; `weight` is outputs × inputs in a format. `act` is the compute type: "f32"; "bf16": activations
+    are rounded to it, sums are float32; "fp8": rounded to e4m3 with a scale for each token and block of inputs; "int8": activations are quantized when the program runs, symmetric, with a scale for each token and block of inputs; "int8-static": the same codes,
+    all with the scale `scale`; "fp8-static": float32, of inputs that have been rounded to 8-bit floats before.
 
     ```mlir
     %y = qnt.linear %x, %w act "int8" : (tensor<?x64xf32>, tensor<172x64xf32>) -> tensor<?x172xf32>
+    %z = qnt.linear %x, %w act "int8-static" by 5.000000e-02 : (tensor<?x64xf32>, tensor<172x64xf32>) -> tensor<?x172xf32>
     ```
   }];
-  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, StrAttr:$act);
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight, StrAttr:$act,
+                   OptionalAttr<F32Attr>:$scale);
   let results = (outs AnyRankedTensor:$y);
   let assemblyFormat = [{
-    $x `,` $weight `act` $act attr-dict `:` `(` type($x) `,` type($weight) `)` `->` type($y)
+    $x `,` $weight `act` $act (`by` $scale^)? attr-dict `:` `(` type($x) `,` type($weight) `)` `->` type($y)
   }];
   let hasVerifier = 1;
 }

@@ -21,7 +21,7 @@ static Value matrix(OpBuilder &b, Value constant, bool outputsAlongRows) {
 }
 
 static Value linear(OpBuilder &b, Location loc, Value x, Value weight, Type result) {
-  return qnt::LinearOp::create(b, loc, result, x, weight, b.getStringAttr("f32"));
+  return qnt::LinearOp::create(b, loc, result, x, weight, b.getStringAttr("f32"), FloatAttr());
 }
 
 static void raiseMatMul(onnx::NodeOp node) {
@@ -120,7 +120,7 @@ static void raiseQuantized(onnx::NodeOp op) {
     return;
   // What the file asks for: 4 is int8 activations, everything else float.
   auto y = qnt::LinearOp::create(b, op->getLoc(), node.output().getType(), node.input(0), weight,
-                                 b.getStringAttr(node.intAttr("accuracy_level", 0) == 4 ? "int8" : "f32"));
+                                 b.getStringAttr(node.intAttr("accuracy_level", 0) == 4 ? "int8" : "f32"), FloatAttr());
   Value result = y.getY();
   if (node.has(5))
     result = makeNode(b, op->getLoc(), "Add", 14, {result, node.input(5)}, {}, node.output().getType());

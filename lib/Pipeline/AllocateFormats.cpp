@@ -42,15 +42,15 @@ static FailureOr<int64_t> budgetOf(Compilation &c, ArrayRef<LinearChoice> choice
 }
 
 /// Formats that a compute type cannot be had with are none to choose from.
-static LogicalResult keepPossible(LinearChoice &choice) {
+static LogicalResult keepPossible(LinearChoice &choice, bool onGpus) {
   std::vector<Format> possible;
   std::string why;
   for (const Format &format : choice.formats) {
-    auto integer = usesIntegers(format, choice.act);
-    if (integer)
+    auto act = chooseComputeType(format, choice.act, onGpus);
+    if (act)
       possible.push_back(format);
     else
-      why = llvm::toString(integer.takeError());
+      why = llvm::toString(act.takeError());
   }
   if (possible.empty())
     return emitError(choice.actLoc) << why;
@@ -181,7 +181,7 @@ LogicalResult qcc::allocateFormats(Compilation &c, std::vector<LinearChoice> &ch
     auto weight = qnt::LinearOp(choice.op).getWeight().getDefiningOp<qnt::WeightOp>();
     if (weight.getOrder() == "encoded") // it keeps its codes
       choice.formats = {*findFormat(weight.getFormat())};
-    if (choice.formats.size() > 1 && failed(keepPossible(choice)))
+    if (choice.formats.size() > 1 && failed(keepPossible(choice, isForGpus(c))))
       return failure();
   }
   bool isFree = llvm::any_of(choices, [](const LinearChoice &choice) { return choice.formats.size() > 1; });

@@ -1,4 +1,5 @@
 #include "ApplyRecipe.h"
+#include "qcc/Calibration/StaticConvolutions.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
@@ -55,41 +56,114 @@ static std::string defaultHeadFormat(StringRef format) {
   return known->element->bits() < 8 ? "int8-g32" : format.str();
 }
 
+namespace {
+/// What the options and the rules say of an operation.
+class Chooser {
+public:
+  Chooser(Compilation &c, const Recipe &recipe)
+      : c(c), recipe(recipe), matched(recipe.rules.size()),
+        headFormat(c.options.headFormat.empty() ? defaultHeadFormat(c.options.format) : c.options.headFormat) {}
+
+  struct Choice {
+    Said format, act, method;
+  };
+  Choice choose(const LinearFacts &facts, Location loc) {
+    Location byOptions = c.module->getLoc();
+    Choice choice{{facts.isHead ? headFormat : c.options.format, byOptions},
+                  {c.options.act, loc},
+                  {c.options.method, byOptions}};
+    for (auto [i, rule] : llvm::enumerate(recipe.rules)) {
+      if (!rule.matches(facts))
+        continue;
+      matched[i] = true;
+      if (rule.format)
+        choice.format = {rule.format->text, at(c, rule.format->place)};
+      if (rule.act)
+        choice.act = {rule.act->text, at(c, rule.act->place)};
+      if (rule.method)
+        choice.method = {rule.method->text, at(c, rule.method->place)};
+    }
+    return choice;
+  }
+
+  void warnOfOthers() const {
+    for (auto [i, rule] : llvm::enumerate(recipe.rules))
+      if (!matched[i])
+        emitWarning(at(c, rule.place)) << "the rule matches no linear operation";
+  }
+
+private:
+  Compilation &c;
+  const Recipe &recipe;
+  std::vector<bool> matched;
+  std::string headFormat;
+};
+} // namespace
+
+static FailureOr<Method> methodOf(const Said &said) {
+  auto steps = Method::parse(said.text);
+  if (!steps)
+    return emitError(said.loc) << llvm::toString(steps.takeError());
+  return std::move(*steps);
+}
+
+static bool isStatic(StringRef act) { return act == staticInt8 || act == staticFp8; }
+
+bool qcc::asksForStatic(Compilation &c) {
+  if (isStatic(c.options.act))
+    return true;
+  if (c.options.recipe.empty())
+    return false;
+  FailureOr<Recipe> recipe = readRecipe(c);
+  return succeeded(recipe) && llvm::any_of(recipe->rules, [](const RecipeRule &rule) {
+           return rule.act && isStatic(rule.act->text);
+         });
+}
+
+FailureOr<StaticChoices> qcc::chooseStatic(Compilation &c) {
+  FailureOr<Recipe> recipe = readRecipe(c);
+  if (failed(recipe))
+    return failure();
+  Chooser chooser(c, *recipe);
+  StaticChoices choices;
+  for (DescribedLinear &linear : describeLinears(*c.module))
+    if (isStatic(chooser.choose(linear.facts, linear.op.getLoc()).act.text))
+      choices.linears.push_back(linear.op);
+  for (DescribedConvolution &convolution : describeConvolutions(*c.module)) {
+    auto choice = chooser.choose(convolution.facts, convolution.op.getLoc());
+    if (choice.act.text != staticInt8)
+      continue;
+    if (choice.format.text != "int8")
+      return emitError(choice.act.loc) << "--act=int8-static multiplies convolutions in weights of int8, and '"
+                                       << choice.format.text << "' was chosen; use --fmt=int8";
+    FailureOr<Method> method = methodOf(choice.method);
+    if (failed(method))
+      return failure();
+    choices.convolutions.push_back({convolution.op, choice.act.text, std::move(*method)});
+  }
+  return choices;
+}
+
 FailureOr<std::vector<LinearChoice>> qcc::applyRecipe(Compilation &c) {
   FailureOr<Recipe> recipe = readRecipe(c);
   if (failed(recipe))
     return failure();
   if (recipe->budget && c.options.budget.empty() && c.options.mostDivergence == 0)
     c.options.budget = recipe->budget->text;
-  const CompileOptions &options = c.options;
-  std::string headFormat = options.headFormat.empty() ? defaultHeadFormat(options.format) : options.headFormat;
-  std::vector<bool> matched(recipe->rules.size());
+  Chooser chooser(c, *recipe);
   std::vector<LinearChoice> choices;
   for (DescribedLinear &linear : describeLinears(*c.module)) {
-    Location byOptions = c.module->getLoc();
-    Said format{linear.facts.isHead ? headFormat : options.format, byOptions}, act{options.act, linear.op.getLoc()},
-        method{options.method, byOptions};
-    for (auto [i, rule] : llvm::enumerate(recipe->rules)) {
-      if (!rule.matches(linear.facts))
-        continue;
-      matched[i] = true;
-      if (rule.format)
-        format = {rule.format->text, at(c, rule.format->place)};
-      if (rule.act)
-        act = {rule.act->text, at(c, rule.act->place)};
-      if (rule.method)
-        method = {rule.method->text, at(c, rule.method->place)};
-    }
-    auto formats = formatsOf(format);
+    auto choice = chooser.choose(linear.facts, linear.op.getLoc());
+    auto formats = formatsOf(choice.format);
     if (failed(formats))
       return failure();
-    auto steps = Method::parse(method.text);
-    if (!steps)
-      return emitError(method.loc) << llvm::toString(steps.takeError());
-    choices.push_back({linear.op, std::move(*formats), act.text, std::move(*steps), act.loc});
+    FailureOr<Method> method = methodOf(choice.method);
+    if (failed(method))
+      return failure();
+    choices.push_back({linear.op, std::move(*formats), choice.act.text, std::move(*method), choice.act.loc});
   }
-  for (auto [i, rule] : llvm::enumerate(recipe->rules))
-    if (!matched[i])
-      emitWarning(at(c, rule.place)) << "the rule matches no linear operation";
+  for (DescribedConvolution &convolution : describeConvolutions(*c.module))
+    chooser.choose(convolution.facts, convolution.op.getLoc());
+  chooser.warnOfOthers();
   return choices;
 }

@@ -91,6 +91,28 @@ static FailureOr<Value> decodedConstant(Compilation &c, OpBuilder &b, Operation 
                                       weight.getName(), data));
 }
 
+/// What a linear operation with a static scale reads, as its codes say it.
+static Value roundedToCodes(OpBuilder &b, qnt::LinearOp linear) {
+  Value x = linear.getX();
+  auto type = cast<RankedTensorType>(x.getType());
+  auto constant = [&](Type element, ArrayRef<char> data) -> Value {
+    auto bytes = RankedTensorType::get({int64_t(data.size())}, b.getI8Type());
+    return onnx::WeightOp::create(b, linear.getLoc(), RankedTensorType::get({}, element), "scale",
+                                  DenseElementsAttr::getFromRawBuffer(bytes, data));
+  };
+  float number = linear.getScale()->convertToFloat();
+  Value scale = constant(b.getF32Type(), ArrayRef<char>(reinterpret_cast<const char *>(&number), sizeof(number)));
+  Value zero = constant(b.getI8Type(), ArrayRef<char>{0});
+  auto node = [&](StringRef name, Value operand, Type element) {
+    auto result = RankedTensorType::get(type.getShape(), element, type.getEncoding());
+    return onnx::NodeOp::create(b, linear.getLoc(), TypeRange{result}, b.getStringAttr(name), b.getStringAttr(""),
+                                b.getI64IntegerAttr(21), b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(),
+                                mlir::ValueRange{operand, scale, zero}, 0)
+        ->getResult(0);
+  };
+  return node("DequantizeLinear", node("QuantizeLinear", x, b.getI8Type()), b.getF32Type());
+}
+
 /// Replaces what reads quantized weights by nodes that read what the weights decode to: the quantized program's
 /// reference semantics.
 static LogicalResult expandWeights(Compilation &c) {
@@ -101,6 +123,8 @@ static LogicalResult expandWeights(Compilation &c) {
     auto matrix = decodedConstant(c, b, op, weight, isProduct);
     if (failed(matrix))
       return failure();
+    if (auto linear = dyn_cast<qnt::LinearOp>(op); linear && linear.getScale())
+      other = roundedToCodes(b, linear);
     SmallVector<Value> operands = {*matrix, other};
     if (isProduct)
       std::swap(operands[0], operands[1]);
@@ -151,7 +175,7 @@ static FailureOr<StateValues> valuesOf(Compilation &c, StringRef state, StringRe
   if (!values)
     return report(values.takeError());
   StateValues result{state, std::move(*values)};
-  c.module->walk([&](qnt::LinearOp linear) { result.multipliesIntegers |= linear.getAct() == "int8"; });
+  c.module->walk([&](qnt::LinearOp linear) { result.multipliesIntegers |= linear.getAct() != "f32"; });
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "DescribeLinears.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Transforms/RegionUtils.h"
+#include "qcc/Calibration/StaticConvolutions.h"
 #include "qcc/Operator/Registry.h"
 #include "llvm/ADT/SetVector.h"
 
@@ -125,5 +126,26 @@ std::vector<DescribedLinear> qcc::describeLinears(ModuleOp module) {
   });
   for (DescribedLinear &linear : all)
     linear.facts.count = int64_t(all.size());
+  return all;
+}
+
+std::vector<DescribedConvolution> qcc::describeConvolutions(ModuleOp module) {
+  std::vector<DescribedConvolution> all;
+  auto main = module.lookupSymbol<func::FuncOp>("main");
+  SmallVector<onnx::NodeOp> convolutions = constantConvolutions(module);
+  for (auto [i, op] : llvm::enumerate(convolutions)) {
+    LinearFacts facts;
+    if (auto name = dyn_cast<NameLoc>(op.getLoc()))
+      facts.name = name.getName().str();
+    auto weights = cast<RankedTensorType>(op->getOperand(1).getType());
+    facts.outputs = weights.getDimSize(0), facts.inputs = weights.getNumElements() / std::max<int64_t>(1, facts.outputs);
+    facts.isConvolution = true, facts.isHead = isHead(op->getResult(0), main);
+    if (Operation *maker = op->getOperand(0).getDefiningOp())
+      facts.reads = typesAlong(maker, /*channels=*/0, makersOf);
+    facts.readBy = typesAlong(llvm::to_vector(op->getUsers()), 0,
+                              [](Operation *user) { return llvm::to_vector(user->getUsers()); });
+    facts.index = int64_t(i), facts.count = int64_t(convolutions.size());
+    all.push_back({op, std::move(facts)});
+  }
   return all;
 }

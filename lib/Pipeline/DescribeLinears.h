@@ -1,6 +1,7 @@
-// The linear operations of a program as recipes see them.
+// The linear operations and convolutions of a program as recipes see them.
 #pragma once
 
+#include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "qcc/Recipe/Recipe.h"
@@ -18,5 +19,13 @@ struct DescribedLinear {
 /// attention reads is of that attention's layer, any other of the layer of the last attention before it. A head is of
 /// none.
 std::vector<DescribedLinear> describeLinears(mlir::ModuleOp module);
+
+struct DescribedConvolution {
+  onnx::NodeOp op;
+  LinearFacts facts;
+};
+
+/// The convolutions with constant weights, in program order. They stand in no layer.
+std::vector<DescribedConvolution> describeConvolutions(mlir::ModuleOp module);
 
 } // namespace qcc

@@ -1,10 +1,21 @@
 #include "HostedProgram.h"
 #include "Signature.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/BLAKE3.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace qcc;
+
+std::string CodeCache::keyOf(ModuleOp tiled) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  tiled->print(os);
+  auto hash = llvm::BLAKE3::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
+  return llvm::toHex(hash);
+}
 
 llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilation) {
   SmallString<128> path;
@@ -33,13 +44,28 @@ llvm::Expected<std::unique_ptr<Program>> qcc::openModule(Compilation &c, CodeCac
   return openProgram(piece);
 }
 
+static bool isFinite(const NpzArray &array) {
+  if (array.type != DataType::F32)
+    return true;
+  ArrayRef<float> values(reinterpret_cast<const float *>(array.bytes.data()), array.bytes.size() / sizeof(float));
+  return llvm::all_of(values, [](float value) { return std::isfinite(value); });
+}
+
 LogicalResult qcc::readSamples(Compilation &c, Samples &samples) {
   Manifest manifest;
   std::string error;
   if (failed(describeBorder(*c.module, manifest)))
     return failure();
+  Location loc = UnknownLoc::get(&c.context);
   if (!Samples::read(c.options.calibration, manifest, samples, error))
-    return emitError(UnknownLoc::get(&c.context)) << error;
+    return emitError(loc) << error;
+  if (samples.size() == 0)
+    return emitError(loc) << "the calibration data hold no sample";
+  for (size_t i = 0; i < samples.size(); ++i)
+    for (const NpzArray &array : samples[i])
+      if (!isFinite(array))
+        return emitError(loc) << "sample " << i << " of the calibration data: input '" << array.name
+                              << "' holds infinities or NaNs; leave such samples out";
   return success();
 }
 

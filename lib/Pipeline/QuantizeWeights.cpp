@@ -32,6 +32,15 @@ llvm::Expected<std::vector<float>> qcc::decodeWeight(Compilation &c, qnt::Weight
   return values;
 }
 
+bool qcc::isForGpus(const Compilation &c) {
+  return llvm::all_of(c.options.targets, [](const std::string &name) {
+    auto facts = findTarget(name);
+    if (!facts)
+      return llvm::consumeError(facts.takeError()), false; // reported when the program is tiled
+    return facts->device.has_value();
+  });
+}
+
 LogicalResult qcc::setChoice(Compilation &c, const LinearChoice &choice) {
   qnt::LinearOp linear = choice.op;
   auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
@@ -42,12 +51,12 @@ LogicalResult qcc::setChoice(Compilation &c, const LinearChoice &choice) {
     return emitError(linear.getLoc()) << llvm::toString(own.takeError());
   const Format &format = *own;
   bool asksFor = isEncoded && choice.act == "auto";
-  auto integer = usesIntegers(format, asksFor ? linear.getAct() : StringRef(choice.act));
-  if (!integer)
-    return emitError(choice.actLoc) << llvm::toString(integer.takeError());
+  auto act = chooseComputeType(format, asksFor ? linear.getAct() : StringRef(choice.act), isForGpus(c));
+  if (!act)
+    return emitError(choice.actLoc) << llvm::toString(act.takeError());
   if (!constantOf(weight.getResult()))
     return emitError(linear.getLoc()) << "the data of weight '" << weight.getName() << "' is not there";
-  linear.setAct(*integer ? "int8" : "f32");
+  linear.setAct(*act);
   weight.setFormat(format.name);
   if (isEncoded)
     linear->setAttr(methodAttr, StringAttr::get(&c.context, keptMethod));

@@ -11,6 +11,9 @@ namespace qcc {
 /// are rounded, to nearest, one by one when they are packed, so that no more than one of them is in memory.
 mlir::LogicalResult chooseFormats(Compilation &compilation);
 
+/// Whether the program is for GPUs alone.
+bool isForGpus(const Compilation &compilation);
+
 /// Gives one linear operation its first format, its compute type and its method.
 mlir::LogicalResult setChoice(Compilation &compilation, const struct LinearChoice &choice);
 

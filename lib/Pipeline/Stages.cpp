@@ -1,4 +1,6 @@
 // The states of a program, in order: the whole compiler on one page.
+#include "ApplyRecipe.h"
+#include "Calibrate.h"
 #include "CodeCache.h"
 #include "PlaceWeights.h"
 #include "Provenance.h"
@@ -53,7 +55,9 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   if (failed(raiseAttention(*c.module)))
     return failure();
   raiseCodeConv(*c.module);
-  raiseWinograd(*c.module);
+  // Which convolutions stay in float32 is not known yet where some are to become products of codes.
+  if (!c.options.quantizes || !asksForStatic(c))
+    raiseWinograd(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
     return failure();
   return foldConstants(c);
@@ -61,12 +65,18 @@ static LogicalResult canonicalizeStage(Compilation &c) {
 
 static LogicalResult checkCanonical(Compilation &c) { return checkTypes(*c.module); }
 
-static LogicalResult quantizeStage(Compilation &c) {
+static LogicalResult calibrateStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
   raiseLookup(*c.module);
-  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)));
+  return calibrate(c);
+}
+
+static LogicalResult quantizeStage(Compilation &c) {
+  if (!c.options.quantizes)
+    return success();
+  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
@@ -168,9 +178,13 @@ ArrayRef<Stage> qcc::allStages() {
        "Every value has a rank and an element type, dimensions are constants or symbolic, computations on shapes have "
        "vanished.",
        canonicalizeStage, checkCanonical},
+      {"calibrated",
+       "Every product with a constant matrix is a linear operation; values that static scales are made of carry their "
+       "ranges on data.",
+       calibrateStage, nullptr},
       {"quantized",
-       "Every product with a constant matrix is a linear operation whose weight has a format and whose activations "
-       "have a compute type.",
+       "Every linear operation's weight has a format and its activations have a compute type; convolutions in int8 read "
+       "codes.",
        quantizeStage, nullptr},
       {"packed", "Every weight has its bytes and its place in the artifact.", packStage, nullptr},
       {"tiled", "The program is launches of kernels over buffers, for each target.", tileStage, nullptr},

@@ -9,6 +9,8 @@ static bool hasAttention(const std::set<std::string> &types) {
 
 std::vector<LinearKind> qcc::allLinearKinds() {
   return {
+      {"convolution", "it is a convolution, which has a compute type of its own only in int8-static",
+       [](const LinearFacts &f) { return f.isConvolution; }},
       {"head", "its result is an output of the program", [](const LinearFacts &f) { return f.isHead; }},
       {"attention-input", "attention reads its result", [](const LinearFacts &f) { return hasAttention(f.readBy); }},
       {"attention-output", "it reads the result of attention",

@@ -5,6 +5,7 @@
 #include "dialects/tile/Tile.h"
 #include "mlir/Support/FileUtilities.h"
 #include "qcc/Calibration/Methods.h"
+#include "qcc/Calibration/Ranges.h"
 #include "qcc/Format/Format.h"
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
@@ -40,8 +41,13 @@ static cl::opt<std::string> method("method",
                                    cl::desc("How the numbers of quantized weights are chosen, for example awq+gptq "
                                             "(default: rtn, rounding to nearest)"),
                                    cl::value_desc("M"), cl::init("rtn"), cl::cat(category));
-static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, int8"),
+static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, or with scales from data "
+                                         "int8-static (convolutions too), fp8-static"),
                                 cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> ranges("ranges",
+                                   cl::desc("How static scales are made of data: minmax (default), average, "
+                                            "percentile, mse, entropy"),
+                                   cl::value_desc("R"), cl::init("minmax"), cl::cat(category));
 static cl::opt<std::string> budget("budget",
                                    cl::desc("Size that formats are chosen for, where --fmt is auto or a list: bits per "
                                             "weight of linear operations, or bytes of all weights"),
@@ -251,6 +257,9 @@ int main(int argc, char **argv) {
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;
+  if (llvm::Error error = checkRangeRule(ranges))
+    return fail("--ranges=" + ranges + ": " + llvm::toString(std::move(error)));
+  options.ranges = ranges;
   options.budget = budget;
   options.method = method;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;

@@ -12,14 +12,14 @@
 
 namespace qcc {
 
-/// What rules may ask of a linear operation: where it stands in the program's dataflow, and its size.
+/// What rules may ask of a linear operation or a convolution: where it stands in the program's dataflow, and its size.
 struct LinearFacts {
   std::string name; // of its node
-  bool isHead = false;
+  bool isHead = false, isConvolution = false;
   /// Types of the operators on the way back from its input and on from its result, across pointwise operators and
   /// changes of shape; those at which the ways end are among them. Another linear operation is "Linear".
   std::set<std::string> reads, readBy;
-  int64_t index = 0, count = 1;   // among all linear operations, in program order
+  int64_t index = 0, count = 1;   // among all linear operations or all convolutions, in program order
   int64_t layer = -1, layers = 0; // layers are counted by attention operators; -1: in none of them
   int64_t outputs = 0, inputs = 0;
 };

@@ -13,9 +13,10 @@ mlir::LogicalResult lowerLinear(qnt::LinearOp op, Lowering &lowering);
 /// Emits and launches the kernel that decodes the rows which a lookup asks for.
 mlir::LogicalResult lowerLookup(qnt::LookupOp op, Lowering &lowering);
 
-/// Whether a format's weights are multiplied with int8 activations under `act` (auto, f32 or int8); an error where that
-/// cannot be.
-llvm::Expected<bool> usesIntegers(const class Format &format, llvm::StringRef act);
+/// What activations are rounded to, and multiplied in, for a format's weights under `act`: f32, bf16, fp8, int8,
+/// int8-static or fp8-static; an error where that cannot be. `auto` takes int8 where codes are small integers; where the
+/// program is for GPUs alone, else fp8 where they are such numbers, and bf16; otherwise f32.
+llvm::Expected<llvm::StringRef> chooseComputeType(const class Format &format, llvm::StringRef act, bool onGpus);
 
 /// The instruction that multiplies on a target, for plans and manifests.
 llvm::StringRef multiplyInstruction(const TargetFacts &facts, llvm::StringRef act);

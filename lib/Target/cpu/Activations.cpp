@@ -40,8 +40,10 @@ namespace {
 /// Quantizes one token's row, block by block: symmetric, codes within ±127, to nearest even.
 class RowQuantizer {
 public:
-  RowQuantizer(Kernel &kernel, Value x, const PackedLayout &layout, int bias, int panel, const Activations &to)
-      : k(kernel), s(kernel, true), b(kernel.b), layout(layout), bias(bias), panel(panel), x(kernel.pointer(x)),
+  RowQuantizer(Kernel &kernel, Value x, const PackedLayout &layout, int bias, std::optional<float> scale, int panel,
+               const Activations &to)
+      : k(kernel), s(kernel, true), b(kernel.b), layout(layout), bias(bias), given(scale), panel(panel),
+        x(kernel.pointer(x)),
         values(kernel.argument(to.values)), scales(kernel.argument(to.scales)), biases(kernel.argument(to.biases)),
         sums(to.sums ? kernel.argument(to.sums) : Value()) {}
 
@@ -78,18 +80,25 @@ private:
     auto larger = [&](Value most, Value v) -> Value {
       return arith::MaxNumFOp::create(b, most, math::AbsFOp::create(b, v), flags);
     };
-    Value most = k.loop(k.constant(0), k.constant(whole), s.splat(0.0f), [&](Value i, ValueRange state) {
-      return SmallVector<Value>{larger(state[0], chunkAt(i, false))};
-    })[0];
-    if (whole < vectors)
-      most = larger(most, chunkAt(k.constant(whole), true));
-    Value largest = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, most, flags);
-    Value scale = arith::MulFOp::create(b, largest, k.constantF32(1.0f / 127));
-    Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, largest, k.constantF32(0));
-    Value inverse = arith::DivFOp::create(b, k.constantF32(127), largest);
-    Value factor = s.spread(s.floats, k.select(isZero, k.constantF32(0), inverse));
+    Value scale, factor;
+    if (given) {
+      scale = k.constantF32(*given), factor = s.splat(1 / *given);
+    } else {
+      Value most = k.loop(k.constant(0), k.constant(whole), s.splat(0.0f), [&](Value i, ValueRange state) {
+        return SmallVector<Value>{larger(state[0], chunkAt(i, false))};
+      })[0];
+      if (whole < vectors)
+        most = larger(most, chunkAt(k.constant(whole), true));
+      Value largest = vector::ReductionOp::create(b, vector::CombiningKind::MAXNUMF, most, flags);
+      scale = arith::MulFOp::create(b, largest, k.constantF32(1.0f / 127));
+      Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, largest, k.constantF32(0));
+      Value inverse = arith::DivFOp::create(b, k.constantF32(127), largest);
+      factor = s.spread(s.floats, k.select(isZero, k.constantF32(0), inverse));
+    }
     auto quantizeChunk = [&](Value i, bool isLast, Value sum) -> Value {
       Value scaled = arith::MulFOp::create(b, chunkAt(i, isLast), factor);
+      if (given) // a NaN becomes a code too
+        scaled = arith::MinNumFOp::create(b, arith::MaxNumFOp::create(b, scaled, s.splat(-127.0f)), s.splat(127.0f));
       Value codes = arith::FPToSIOp::create(b, s.dwords, math::RoundEvenOp::create(b, scaled));
       Value packed = arith::TruncIOp::create(b, s.vectorOf(s.i8), codes);
       Value groups = vector::BitCastOp::create(b, VectorType::get(s.lanes / 4, s.i32), packed);
@@ -124,17 +133,19 @@ private:
   Simd s;
   ImplicitLocOpBuilder &b;
   const PackedLayout &layout;
-  int bias, panel;
+  int bias;
+  std::optional<float> given;
+  int panel;
   Value x, values, scales, biases, sums, from, to, statisticsOffset, live;
 };
 } // namespace
 
-void qcc::emitQuantizeActivations(Lowering &lowering, Value x, const PackedLayout &layout, int bias, Dim tokens,
-                                  int panel, const Activations &to) {
+void qcc::emitQuantizeActivations(Lowering &lowering, Value x, const PackedLayout &layout, int bias,
+                                  std::optional<float> scale, Dim tokens, int panel, const Activations &to) {
   Dimensions &dims = lowering.dims;
   Dim padded = paddedTokens(dims, tokens, panel);
   Kernel k(lowering, "quantize_activations", lowering.loc);
-  RowQuantizer quantizer(k, x, layout, bias, panel, to);
+  RowQuantizer quantizer(k, x, layout, bias, scale, panel, to);
   k.loop(k.lo(), k.hi(), [&](Value token) {
     Value isToken = padded == tokens ? arith::ConstantOp::create(k.b, k.b.getBoolAttr(true)).getResult()
                                      : k.less(token, k.dim(tokens));

@@ -26,9 +26,9 @@ int64_t paddedColumns(const PackedLayout &layout);
 Activations allocateActivations(Lowering &lowering, const PackedLayout &layout, bool integer, Dim tokens, int panel);
 
 /// Launches the kernel that fills `to` in panels of `panel` tokens from x, whose rows are the tokens. `bias` is the
-/// operands'.
-void emitQuantizeActivations(Lowering &lowering, mlir::Value x, const PackedLayout &layout, int bias, Dim tokens,
-                             int panel, const Activations &to);
+/// operands'. All codes have `scale` where there is one; what lies beyond ±127 of it saturates.
+void emitQuantizeActivations(Lowering &lowering, mlir::Value x, const PackedLayout &layout, int bias,
+                             std::optional<float> scale, Dim tokens, int panel, const Activations &to);
 void emitInterleaveActivations(Lowering &lowering, mlir::Value x, int64_t columns, Dim tokens, int panel,
                                const Activations &to);
 

@@ -1,27 +1,15 @@
 #include "../nvptx/Linear.h"
 #include "LinearKernel.h"
+#include "RoundActivations.h"
 #include "qcc/Target/Linear.h"
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace qcc;
 
-llvm::Expected<bool> qcc::usesIntegers(const Format &format, llvm::StringRef act) {
-  bool hasView = format.element->integerView().has_value();
-  if (act == "auto")
-    return defaultComputeType(format) == "int8";
-  if (act == "f32")
-    return false;
-  if (act != "int8")
-    return llvm::createStringError("unknown --act=" + act + "; there are auto, f32 and int8");
-  if (!hasView)
-    return llvm::createStringError("--act=int8: the codes of '" + format.name +
-                                   "' are no small integers; use --act=auto or --act=f32");
-  return true;
-}
-
 llvm::StringRef qcc::multiplyInstruction(const TargetFacts &facts, llvm::StringRef act) {
-  return facts.device ? deviceInstruction(*facts.device, act) : Simd::instruction(facts, act == "int8");
+  return facts.device ? deviceInstruction(*facts.device, act) : Simd::instruction(facts, act.starts_with("int8"));
 }
 
 namespace {
@@ -53,22 +41,26 @@ struct Widths {
 } // namespace
 
 /// The activations in the order of the kernels, made once for all operations that multiply `x` alike.
-static Activations prepareActivations(Lowering &lowering, Value x, const LinearPlan &plan, Widths widths) {
+static Activations prepareActivations(Lowering &lowering, Value x, LinearPlan plan, Widths widths) {
   int bias = 0;
   if (plan.integer) { // a question that only an emitter can answer
     Kernel probe(lowering, "probe", lowering.loc);
     Simd simd(probe, true);
     bias = Decoder(simd, plan.format, plan.layout).bias();
   }
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}", widths.many, plan.integer, plan.layout.block,
-                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero);
+  std::optional<float> scale;
+  if (auto given = plan.op.getScale())
+    scale = given->convertToFloat();
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}/{6}/{7}", plan.op.getAct(), widths.many, plan.integer, plan.layout.block,
+                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero,
+                                  llvm::bit_cast<uint32_t>(scale.value_or(0)));
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
   Activations made =
       allocateActivations(lowering, plan.layout, plan.integer, plan.tokens, std::max(widths.few, widths.many));
   forEachWay(lowering, plan.tokens, widths.few, [&](Way way) {
     if (plan.integer)
-      emitQuantizeActivations(lowering, x, plan.layout, bias, plan.tokens, widths.of(way), made);
+      emitQuantizeActivations(lowering, x, plan.layout, bias, scale, plan.tokens, widths.of(way), made);
     else if (way != Way::One)
       emitInterleaveActivations(lowering, x, plan.layout.columns, plan.tokens, widths.of(way), made);
   });
@@ -87,12 +79,16 @@ LogicalResult qcc::lowerLinear(qnt::LinearOp op, Lowering &lowering) {
   LinearPlan plan;
   plan.op = op, plan.format = *format;
   plan.layout = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1));
-  plan.integer = op.getAct() == "int8";
+  plan.integer = op.getAct().starts_with("int8");
   SmallVector<Dim> shape = dimsOf(op.getX().getType());
   plan.tokens = lowering.dims.product(ArrayRef<Dim>(shape).drop_back());
   plan.weights = lowering.storage(weight.getResult());
   // What all ways share has its place before they part.
   Activations input;
+  Value own = lowering.storage(op.getX());
+  if (Value rounded = roundActivations(lowering, op, plan.layout, plan.tokens))
+    lowering.bind(op.getX(), rounded); // until the end of this function
+  llvm::scope_exit restore([&] { lowering.bind(op.getX(), own); });
   input.values = lowering.storage(op.getX());
   lowering.storage(lowering.stored(op.getY()));
   auto [few, many] = LinearPlan::columnsFor(lowering.facts, plan.integer);

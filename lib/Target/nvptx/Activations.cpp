@@ -26,8 +26,10 @@ namespace {
 /// Rounds one block of one token, which is what a warp does.
 class BlockRounder {
 public:
-  BlockRounder(Kernel &kernel, Value x, const PackedLayout &layout, ComputeType type, const DeviceActivations &to)
-      : k(kernel), t(kernel, ThreadBlock::warpThreads), b(kernel.b), layout(layout), type(type), x(kernel.pointer(x)),
+  BlockRounder(Kernel &kernel, Value x, const PackedLayout &layout, ComputeType type, std::optional<float> scale,
+               const DeviceActivations &to)
+      : k(kernel), t(kernel, ThreadBlock::warpThreads), b(kernel.b), layout(layout), type(type), given(scale),
+        x(kernel.pointer(x)),
         codes(kernel.argument(to.codes)), scales(to.scales ? kernel.argument(to.scales) : Value()),
         sums(to.sums ? kernel.argument(to.sums) : Value()) {
     element = type == ComputeType::Int8  ? t.i8
@@ -47,6 +49,10 @@ public:
       std::tie(scale, factor) = chooseScale(end, at);
     auto round = [&](Value column) -> Value {
       Value value = factor ? Value(arith::MulFOp::create(b, at(column), factor)) : at(column);
+      if (given) { // what lies beyond saturates
+        value = arith::MaxNumFOp::create(b, value, k.constantF32(-127));
+        value = arith::MinNumFOp::create(b, value, k.constantF32(127));
+      }
       if (type == ComputeType::Int8)
         value = arith::FPToSIOp::create(b, t.i32, math::RoundEvenOp::create(b, value));
       return value;
@@ -82,6 +88,8 @@ public:
 private:
   /// The scale of a block, and what its elements are multiplied with.
   std::pair<Value, Value> chooseScale(Value end, llvm::function_ref<Value(Value)> at) {
+    if (given)
+      return {k.constantF32(*given), k.constantF32(1 / *given)};
     float most = type == ComputeType::Int8 ? 127 : 448;
     Value zero = k.constantF32(0);
     Value largest = k.loop(t.lane(), end, zero,
@@ -105,14 +113,16 @@ private:
   ImplicitLocOpBuilder &b;
   const PackedLayout &layout;
   ComputeType type;
+  std::optional<float> given;
   Type element;
   Value x, codes, scales, sums;
 };
 } // namespace
 
 DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
-                                     Dim tokens) {
-  std::string key = llvm::formatv("{0}/{1}/{2}", int(type), layout.block, layout.chunkColumns());
+                                     std::optional<float> scale, Dim tokens) {
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}", int(type), layout.block, layout.chunkColumns(),
+                                  llvm::bit_cast<uint32_t>(scale.value_or(0)));
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2]};
   Dimensions &dims = lowering.dims;
@@ -123,7 +133,7 @@ DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLa
   if (type == ComputeType::Int8)
     made.sums = buffer(layout.blocks() * 4);
   Kernel k(lowering, "round_activations", lowering.loc);
-  BlockRounder rounder(k, x, layout, type, made);
+  BlockRounder rounder(k, x, layout, type, scale, made);
   Value perToken = k.constant(layout.blocks()), token = k.div(k.lo(), perToken), block = k.rem(k.lo(), perToken);
   if (!layout.tail())
     rounder.write(token, block, layout.block);

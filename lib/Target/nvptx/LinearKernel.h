@@ -33,8 +33,9 @@ int64_t activationStride(const PackedLayout &layout, int64_t activationBytes);
 
 /// Rounds `x` for all linear operations that read it with such blocks, to nearest even: int8 and fp8 (e4m3) symmetric,
 /// with the scale that maps a block's largest magnitude to 127 and 448.
+/// Where a scale is given, int8 activations all have it.
 DeviceActivations roundOnDevice(Lowering &lowering, mlir::Value x, const PackedLayout &layout, ComputeType type,
-                                Dim tokens);
+                                std::optional<float> scale, Dim tokens);
 
 /// Every weight is read and decoded once for `count` tokens. Activations of float32 are read where they are.
 void emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count, const DeviceActivations &activations);

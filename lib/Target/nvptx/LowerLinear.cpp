@@ -27,8 +27,11 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   lowering.storage(op.getX());
   lowering.storage(lowering.stored(op.getY()));
   DeviceActivations activations;
+  std::optional<float> scale;
+  if (auto given = op.getScale())
+    scale = given->convertToFloat();
   if (linear.type != ComputeType::F32)
-    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, linear.tokens);
+    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens);
   auto emitMany = [&] {
     if (hasManyTokens(*lowering.facts.device, linear))
       emitManyTokens(lowering, linear, activations);

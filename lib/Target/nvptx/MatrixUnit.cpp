@@ -4,7 +4,7 @@ using namespace mlir;
 using namespace qcc;
 
 ComputeType qcc::computeTypeOf(llvm::StringRef act) {
-  return act == "int8" ? ComputeType::Int8
+  return act.starts_with("int8") ? ComputeType::Int8
          : act == "fp8" ? ComputeType::Fp8
          : act == "bf16" ? ComputeType::Bf16
                          : ComputeType::F32;

@@ -1,0 +1,165 @@
+#include "Calibrate.h"
+#include "ApplyRecipe.h"
+#include "HostedProgram.h"
+#include "qcc/Calibration/Ranges.h"
+#include "qcc/Calibration/StaticConvolutions.h"
+#include "qcc/Canonicalize/Raise.h"
+#include "qcc/Pipeline/HostRun.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace qcc;
+
+static Format formatNamed(StringRef name) { return llvm::cantFail(findFormat(name)); }
+
+/// Observes values and keeps what was seen at them. A plan needs no more than that there are ranges.
+static FailureOr<std::vector<ObservedRange>> observe(Compilation &c, ArrayRef<WantedRange> wanted) {
+  std::vector<ObservedRange> observed(wanted.size(), ObservedRange{{-1, 1}, {}});
+  if (!c.options.plansOnly && !wanted.empty()) {
+    if (c.options.calibration.empty())
+      return emitError(UnknownLoc::get(&c.context)) << "static scales need data: give --calib=FILE";
+    Samples samples;
+    if (failed(readSamples(c, samples)))
+      return failure();
+    CodeCache cache;
+    auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
+    auto seen = observeRanges(*c.module, wanted, samples, open, c.options.ranges);
+    if (failed(seen))
+      return failure();
+    observed = std::move(*seen);
+  }
+  for (auto [want, seen] : llvm::zip(wanted, observed))
+    setRange(want.value, seen.range);
+  return observed;
+}
+
+static WantedRange wantedBy(qnt::LinearOp linear) {
+  return {linear.getX(), formatNamed(linear.getAct() == staticFp8 ? "fp8-tensor" : "int8-tensor")};
+}
+
+static bool corrects(const Method &method) {
+  return llvm::any_of(method.steps(), [](const MethodRow *row) { return row->name == "bias-correction"; });
+}
+
+LogicalResult qcc::calibrate(Compilation &c) {
+  if (!asksForStatic(c))
+    return success();
+  FailureOr<StaticChoices> choices = chooseStatic(c);
+  if (failed(choices))
+    return failure();
+  std::vector<WantedRange> wanted;
+  llvm::DenseMap<Value, size_t> places;
+  auto want = [&](WantedRange range) {
+    auto [it, isNew] = places.try_emplace(range.value, wanted.size());
+    if (isNew)
+      wanted.push_back(range);
+    else
+      wanted[it->second].wantsMeans |= range.wantsMeans;
+  };
+  for (const ConvolutionChoice &choice : choices->convolutions)
+    want({onnx::NodeOp(choice.op)->getOperand(0), formatNamed("int8-g32-asym"), corrects(choice.method)});
+  for (qnt::LinearOp linear : choices->linears)
+    want(wantedBy(linear));
+  auto observed = observe(c, wanted);
+  if (failed(observed))
+    return failure();
+  Builder b(&c.context);
+  for (const ConvolutionChoice &choice : choices->convolutions) {
+    onnx::NodeOp op = choice.op;
+    op->setAttr(actAttr, b.getStringAttr(choice.act));
+    if (corrects(choice.method))
+      op->setAttr(meansAttr, b.getDenseF64ArrayAttr((*observed)[places[op->getOperand(0)]].means));
+  }
+  return success();
+}
+
+static bool isStatic(qnt::LinearOp linear) { return linear.getAct() == staticInt8 || linear.getAct() == staticFp8; }
+
+/// Rounds what linear operations read to 8-bit floats of one scale.
+static void roundToFloat8(Compilation &c, Value x, float scale, ArrayRef<qnt::LinearOp> readers) {
+  qnt::LinearOp first = readers.front();
+  OpBuilder b(first);
+  Location loc = first.getLoc();
+  auto type = cast<RankedTensorType>(x.getType());
+  auto bytes = RankedTensorType::get({sizeof(float)}, b.getI8Type());
+  Value scales = onnx::WeightOp::create(
+      b, loc, RankedTensorType::get({}, b.getF32Type()), "scale",
+      DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float))));
+  constexpr int64_t float8e4m3fn = 17; // of onnx.TensorProto.DataType
+  auto node = [&](StringRef name, mlir::ValueRange operands, ArrayRef<NamedAttribute> attrs, Type element) {
+    return onnx::NodeOp::create(b, loc, TypeRange{RankedTensorType::get(type.getShape(), element, type.getEncoding())},
+                                b.getStringAttr(name), b.getStringAttr(""), b.getI64IntegerAttr(21),
+                                b.getDictionaryAttr(attrs), DictionaryAttr(), DenseI64ArrayAttr(), operands, 0)
+        ->getResult(0);
+  };
+  Value codes = node("QuantizeLinear", {x, scales},
+                     b.getNamedAttr("output_dtype", b.getI64IntegerAttr(float8e4m3fn)), Float8E4M3FNType::get(&c.context));
+  Value rounded = node("DequantizeLinear", {codes, scales}, {}, b.getF32Type());
+  for (qnt::LinearOp linear : readers)
+    linear.getXMutable().assign(rounded);
+}
+
+static LogicalResult scaleLinears(Compilation &c) {
+  SmallVector<qnt::LinearOp> linears;
+  bool isScaled = false; // methods that scale inputs have changed their ranges
+  c.module->walk([&](qnt::LinearOp linear) {
+    if (!isStatic(linear))
+      return;
+    linears.push_back(linear);
+    if (auto name = linear->getAttrOfType<StringAttr>(methodAttr); name && name != keptMethod)
+      isScaled |= llvm::any_of(llvm::cantFail(Method::parse(name)).steps(),
+                               [](const MethodRow *row) { return !row->rounds; });
+  });
+  if (isScaled) {
+    std::vector<WantedRange> wanted;
+    llvm::SetVector<Value> seen;
+    for (qnt::LinearOp linear : linears)
+      if (seen.insert(linear.getX()))
+        wanted.push_back(wantedBy(linear));
+    if (failed(observe(c, wanted)))
+      return failure();
+  }
+  llvm::MapVector<Value, SmallVector<qnt::LinearOp>> inFloat8;
+  Builder b(&c.context);
+  for (qnt::LinearOp linear : linears) {
+    auto range = rangeOf(linear.getX());
+    if (!range)
+      return linear.emitError("is to be multiplied with a static scale, but its input has no range: the program has to "
+                              "be calibrated on data");
+    if (linear.getAct() == staticFp8) {
+      inFloat8[linear.getX()].push_back(linear);
+      continue;
+    }
+    float scale = range->amax() / 127;
+    linear.setScaleAttr(b.getF32FloatAttr(scale >= std::numeric_limits<float>::min() ? scale : 1));
+  }
+  for (auto &[x, readers] : inFloat8) {
+    float scale = rangeOf(x)->amax() / 448; // the largest number of e4m3
+    roundToFloat8(c, x, scale >= std::numeric_limits<float>::min() ? scale : 1, readers);
+  }
+  return success();
+}
+
+LogicalResult qcc::applyStaticScales(Compilation &c) {
+  if (failed(scaleLinears(c)))
+    return failure();
+  bool hasConvolutions = false;
+  c.module->walk([&](onnx::NodeOp op) { hasConvolutions |= op->hasAttr(actAttr); });
+  if (hasConvolutions) {
+    auto qualities = quantizeConvolutions(*c.module);
+    if (failed(qualities))
+      return failure();
+    for (const WeightQuality &quality : *qualities)
+      c.quality[quality.weight] = quality.signalToNoise;
+  }
+  auto main = c.module->lookupSymbol<func::FuncOp>("main");
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    main.removeArgAttr(i, rangesAttr);
+  main.walk([](Operation *op) { op->removeAttr(rangesAttr); });
+  if (!hasConvolutions)
+    return success();
+  multiplyCodes(*c.module);
+  raiseCodeConv(*c.module);
+  raiseWinograd(*c.module);
+  return foldConstants(c);
+}

@@ -1,0 +1,15 @@
+// canonical -> calibrated -> quantized: activations with static scales.
+#pragma once
+
+#include "qcc/Pipeline/Compilation.h"
+
+namespace qcc {
+
+/// Where operations are to be multiplied with static scales, the program is run on data, and what they read carries the
+/// range that it had. Convolutions carry what was chosen for them.
+mlir::LogicalResult calibrate(Compilation &compilation);
+
+/// Makes scales of ranges: of the linear operations that have a static compute type, and of the convolutions.
+mlir::LogicalResult applyStaticScales(Compilation &compilation);
+
+} // namespace qcc
