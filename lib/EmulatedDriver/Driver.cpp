@@ -59,15 +59,18 @@ std::vector<ContextHandle> &currentContexts() {
 }
 
 Result EmulatedDriver::initialize() {
-  if (initialized)
+  if (device)
     return success;
+  chosen = preferred;
+  memoryBytes = uint64_t(8) << 30;
+  seed = 1;
+  multiprocessors = 4;
   auto wrong = [&](const char *name, const char *wanted) {
     return fail(invalidValue, std::string(name) + "=" + setting(name) + " is not " + wanted);
   };
   if (const char *text = setting("QCC_EMULATED_ARCHITECTURE")) {
     if (!parseArchitecture(text, chosen))
       return wrong("QCC_EMULATED_ARCHITECTURE", "an architecture such as sm_90a or a compute capability such as 9.0");
-    isFixed = true;
   }
   if (const char *text = setting("QCC_EMULATED_MEMORY")) {
     memoryBytes = parseBytes(text);
@@ -86,11 +89,8 @@ Result EmulatedDriver::initialize() {
 }
 
 void EmulatedDriver::prefer(const char *architecture) {
-  ptxemu::Architecture wanted;
-  initialize();
-  if (isFixed || device || !architecture)
-    return;
-  chosen = parseArchitecture(architecture, wanted) ? wanted : ptxemu::Architecture{9, 0, 0};
+  if (!parseArchitecture(architecture ? architecture : "", preferred))
+    preferred = {9, 0, 0};
 }
 
 uint32_t EmulatedDriver::sharedBytesPerBlock() const {

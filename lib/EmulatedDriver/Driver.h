@@ -71,8 +71,9 @@ class EmulatedDriver {
 public:
   static EmulatedDriver &get();
 
+  // Takes the settings from the environment, unless the device is in use.
   Result initialize();
-  // The device's architecture where the environment does not say; not while the device is in use.
+  // The device's architecture where the environment does not say.
   void prefer(const char *architecture);
   ptxemu::Architecture architecture() const { return chosen; }
   uint32_t sharedBytesPerBlock() const;
@@ -94,9 +95,9 @@ public:
   std::mutex mutex;
   bool initialized = false;
   Result lost = success;
-  uint64_t seed = 1;
-  int multiprocessors = 4;
-  uint64_t memoryBytes = uint64_t(8) << 30;
+  // The settings.
+  uint64_t seed = 1, memoryBytes = 0;
+  int multiprocessors = 1;
   std::unique_ptr<ptxemu::Device> device; // while the context is retained
   ContextObject context;
   Handles<ModuleObject> modules;
@@ -107,9 +108,8 @@ public:
   std::map<void *, std::unique_ptr<uint8_t[]>> hostMemory;
 
 private:
-  ptxemu::Architecture chosen{9, 0, 0};
-  bool isFixed = false; // by the environment
-  int users = 0;        // of the context
+  ptxemu::Architecture preferred{9, 0, 0}, chosen;
+  int users = 0; // of the context
   std::list<std::string> texts;
   std::map<Result, const char *> latest;
 };
