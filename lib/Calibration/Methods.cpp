@@ -13,6 +13,10 @@ ArrayRef<MethodRow> qcc::allMethods() {
       {"signround", "Rounds up or down by the signs of gradients of the output's error", true, true},
       {"awq", "Scales inputs so that channels of large activations are rounded finer; searched for", false, true},
       {"smoothquant", "Moves the range of outlying input channels into the weights", false, true},
+      {"equalization", "Of convolutions in a row: gives the channels between them weights of equal ranges", false, false,
+       true},
+      {"bias-correction", "Of convolutions in int8: biases make up for what rounding moves the means by", false, true,
+       true},
   };
   return rows;
 }
@@ -49,6 +53,16 @@ bool Method::changes(const Format &format) const {
   return format.element->bits() < 32
              ? !isTrivial()
              : llvm::any_of(rows, [](const MethodRow *row) { return row->name == "smoothquant"; });
+}
+
+bool Method::has(StringRef step) const {
+  return llvm::any_of(rows, [&](const MethodRow *row) { return row->name == step; });
+}
+
+Method Method::ofLinears() const {
+  Method method = *this;
+  llvm::erase_if(method.rows, [](const MethodRow *row) { return row->ofConvolutions; });
+  return method;
 }
 
 std::string Method::name() const {

@@ -84,13 +84,13 @@ public:
     else if (rule != "minmax")
       histogram.add(values, count);
     range.add(values, count);
-    if (wanted.wantsMeans && array.shape.size() > 1)
-      addMeans(values, array.shape);
+    if (wanted.wantsChannels && array.shape.size() > 1)
+      addChannels(values, array.shape);
     return range.notFinite() == 0;
   }
 
   ObservedRange result() const {
-    ObservedRange observed{chosen(), {}};
+    ObservedRange observed{chosen(), {}, most};
     observed.range = {std::min(observed.range.lowest, 0.0f), std::max(observed.range.highest, 0.0f)};
     for (double sum : sums)
       observed.means.push_back(sum / double(std::max<int64_t>(1, perChannel)));
@@ -110,16 +110,18 @@ private:
     return range.range();
   }
 
-  void addMeans(const float *values, ArrayRef<int64_t> shape) {
+  void addChannels(const float *values, ArrayRef<int64_t> shape) {
     int64_t channels = shape[1], inner = 1;
     for (int64_t length : shape.drop_front(2))
       inner *= length;
-    sums.resize(size_t(channels));
+    sums.resize(size_t(channels)), most.resize(size_t(channels));
     perChannel += shape[0] * inner;
     for (int64_t image = 0; image < shape[0]; ++image)
-      for (double &sum : sums)
-        for (int64_t i = 0; i < inner; ++i)
-          sum += *values++;
+      for (int64_t channel = 0; channel < channels; ++channel)
+        for (int64_t i = 0; i < inner; ++i, ++values) {
+          sums[channel] += *values;
+          most[channel] = std::max(most[channel], std::abs(*values));
+        }
   }
 
   const WantedRange &wanted;
@@ -128,6 +130,7 @@ private:
   MovingAverage average;
   Histogram histogram;
   std::vector<double> sums;
+  std::vector<float> most;
   int64_t perChannel = 0;
 };
 } // namespace

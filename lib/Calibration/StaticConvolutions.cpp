@@ -1,4 +1,5 @@
 #include "qcc/Calibration/StaticConvolutions.h"
+#include "ConstantFloats.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Algorithm/Equalization.h"
 #include "qcc/Calibration/Ranges.h"
@@ -28,23 +29,6 @@ SmallVector<onnx::NodeOp> qcc::constantConvolutions(ModuleOp module) {
                          (!node.has(2) || isFloatConstant(node.input(2))))
         found.push_back(op);
   return found;
-}
-
-static std::vector<float> floatsOf(Value value) {
-  auto tensor = constantOf(value);
-  std::vector<float> numbers(tensor->bytes.size() / sizeof(float));
-  memcpy(numbers.data(), tensor->bytes.data(), tensor->bytes.size());
-  return numbers;
-}
-
-template <typename T>
-static Value constant(OpBuilder &b, Location loc, ArrayRef<int64_t> shape, Type element, ArrayRef<T> numbers,
-                      StringRef name) {
-  ArrayRef<char> bytes(reinterpret_cast<const char *>(numbers.data()), numbers.size() * sizeof(T));
-  auto type = RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type());
-  ElementsAttr data =
-      DenseResourceElementsAttr::get(type, name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
-  return onnx::WeightOp::create(b, loc, RankedTensorType::get(shape, element), name, data);
 }
 
 static Value node(OpBuilder &b, Location loc, StringRef type, ArrayRef<Value> operands, int64_t axis, Type result) {
@@ -132,8 +116,8 @@ public:
     OpBuilder b(op);
     Location loc = op->getLoc();
     StringRef name = nameOf(conv.input(1));
-    Value scales = constant<float>(b, loc, {outputs}, b.getF32Type(), codes.scales, (name + ".scale").str());
-    Value stored = constant<int8_t>(b, loc, type.getShape(), b.getI8Type(), codes.codes, name);
+    Value scales = makeConstant<float>(b, loc, {outputs}, b.getF32Type(), codes.scales, (name + ".scale").str());
+    Value stored = makeConstant<int8_t>(b, loc, type.getShape(), b.getI8Type(), codes.codes, name);
     SmallVector<Value> operands = {input->values, node(b, loc, "DequantizeLinear", {stored, scales}, 0, type)};
     if (!bias.empty())
       operands.push_back(biasCodes(b, loc, bias, codes.scales, input->scale, name));
@@ -166,8 +150,8 @@ private:
     Location loc = op->getLoc();
     auto type = cast<RankedTensorType>(x.getType());
     auto codes = IntegerType::get(op->getContext(), 8, IntegerType::Unsigned);
-    Value scales = constant<float>(b, loc, {}, b.getF32Type(), scale, "scale");
-    Value zeros = constant<uint8_t>(b, loc, {}, codes, zero, "zero");
+    Value scales = makeConstant<float>(b, loc, {}, b.getF32Type(), scale, "scale");
+    Value zeros = makeConstant<uint8_t>(b, loc, {}, codes, zero, "zero");
     Value quantized = node(b, loc, "QuantizeLinear", {x, scales, zeros}, 1,
                            RankedTensorType::get(type.getShape(), codes, type.getEncoding()));
     Value values = node(b, loc, "DequantizeLinear", {quantized, scales, zeros}, 1, type);
@@ -216,8 +200,8 @@ private:
       codes.push_back(int32_t(std::clamp(std::nearbyint(double(number) / scale), -2147483648.0, 2147483647.0)));
     }
     auto count = int64_t(bias.size());
-    Value stored = constant<int32_t>(b, loc, {count}, b.getI32Type(), codes, (name + ".bias").str());
-    Value scale = constant<float>(b, loc, {count}, b.getF32Type(), scales, (name + ".bias.scale").str());
+    Value stored = makeConstant<int32_t>(b, loc, {count}, b.getI32Type(), codes, (name + ".bias").str());
+    Value scale = makeConstant<float>(b, loc, {count}, b.getF32Type(), scales, (name + ".bias.scale").str());
     return node(b, loc, "DequantizeLinear", {stored, scale}, 0, RankedTensorType::get({count}, b.getF32Type()));
   }
 

@@ -109,37 +109,45 @@ static FailureOr<Method> methodOf(const Said &said) {
 
 static bool isStatic(StringRef act) { return act == staticInt8 || act == staticFp8; }
 
-bool qcc::asksForStatic(Compilation &c) {
-  if (isStatic(c.options.act))
+/// Whether a method has something to do with convolutions in float32.
+static bool isOfConvolutions(StringRef method) {
+  auto steps = Method::parse(method);
+  if (steps)
+    return steps->has("equalization");
+  llvm::consumeError(steps.takeError()); // reported where it is used
+  return false;
+}
+
+bool qcc::asksForCalibration(Compilation &c) {
+  if (isStatic(c.options.act) || isOfConvolutions(c.options.method))
     return true;
   if (c.options.recipe.empty())
     return false;
   FailureOr<Recipe> recipe = readRecipe(c);
   return succeeded(recipe) && llvm::any_of(recipe->rules, [](const RecipeRule &rule) {
-           return rule.act && isStatic(rule.act->text);
+           return (rule.act && isStatic(rule.act->text)) || (rule.method && isOfConvolutions(rule.method->text));
          });
 }
 
-FailureOr<StaticChoices> qcc::chooseStatic(Compilation &c) {
+FailureOr<CalibrationChoices> qcc::chooseCalibration(Compilation &c) {
   FailureOr<Recipe> recipe = readRecipe(c);
   if (failed(recipe))
     return failure();
   Chooser chooser(c, *recipe);
-  StaticChoices choices;
+  CalibrationChoices choices;
   for (DescribedLinear &linear : describeLinears(*c.module))
-    if (isStatic(chooser.choose(linear.facts, linear.op.getLoc()).act.text))
-      choices.linears.push_back(linear.op);
+    if (auto act = chooser.choose(linear.facts, linear.op.getLoc()).act.text; isStatic(act))
+      choices.linears.push_back({linear.op, act});
   for (DescribedConvolution &convolution : describeConvolutions(*c.module)) {
     auto choice = chooser.choose(convolution.facts, convolution.op.getLoc());
-    if (choice.act.text != staticInt8)
-      continue;
-    if (choice.format.text != "int8")
+    bool isInt8 = choice.act.text == staticInt8;
+    if (isInt8 && choice.format.text != "int8")
       return emitError(choice.act.loc) << "--act=int8-static multiplies convolutions in weights of int8, and '"
                                        << choice.format.text << "' was chosen; use --fmt=int8";
     FailureOr<Method> method = methodOf(choice.method);
     if (failed(method))
       return failure();
-    choices.convolutions.push_back({convolution.op, choice.act.text, std::move(*method)});
+    choices.convolutions.push_back({convolution.op, isInt8, std::move(*method)});
   }
   return choices;
 }
@@ -160,7 +168,7 @@ FailureOr<std::vector<LinearChoice>> qcc::applyRecipe(Compilation &c) {
     FailureOr<Method> method = methodOf(choice.method);
     if (failed(method))
       return failure();
-    choices.push_back({linear.op, std::move(*formats), choice.act.text, std::move(*method), choice.act.loc});
+    choices.push_back({linear.op, std::move(*formats), choice.act.text, method->ofLinears(), choice.act.loc});
   }
   for (DescribedConvolution &convolution : describeConvolutions(*c.module))
     chooser.choose(convolution.facts, convolution.op.getLoc());

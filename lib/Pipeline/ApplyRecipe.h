@@ -20,21 +20,20 @@ struct LinearChoice {
 /// warning.
 mlir::FailureOr<std::vector<LinearChoice>> applyRecipe(Compilation &compilation);
 
-/// A convolution that was chosen for a compute type other than float32.
 struct ConvolutionChoice {
   onnx::NodeOp op;
-  std::string act;
+  bool isInt8; // with static scales
   Method method;
 };
 
-/// What is to be calibrated: convolutions, and whether a linear operation has static scales.
-struct StaticChoices {
+/// What is to be calibrated: the linear operations with static scales and their compute types; all convolutions.
+struct CalibrationChoices {
   std::vector<ConvolutionChoice> convolutions;
-  std::vector<qnt::LinearOp> linears;
+  std::vector<std::pair<qnt::LinearOp, std::string>> linears;
 };
-mlir::FailureOr<StaticChoices> chooseStatic(Compilation &compilation);
+mlir::FailureOr<CalibrationChoices> chooseCalibration(Compilation &compilation);
 
-/// Whether the options or a rule ask for static scales at all.
-bool asksForStatic(Compilation &compilation);
+/// Whether the options or a rule ask for static scales, or for a method of convolutions.
+bool asksForCalibration(Compilation &compilation);
 
 } // namespace qcc

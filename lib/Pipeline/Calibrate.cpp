@@ -1,6 +1,7 @@
 #include "Calibrate.h"
 #include "ApplyRecipe.h"
 #include "HostedProgram.h"
+#include "qcc/Calibration/EqualizeConvolutions.h"
 #include "qcc/Calibration/Ranges.h"
 #include "qcc/Calibration/StaticConvolutions.h"
 #include "qcc/Canonicalize/Raise.h"
@@ -12,40 +13,66 @@ using namespace qcc;
 
 static Format formatNamed(StringRef name) { return llvm::cantFail(findFormat(name)); }
 
-/// Observes values and keeps what was seen at them. A plan needs no more than that there are ranges.
+/// What is seen of values on the data. A plan needs no more than that there are ranges.
 static FailureOr<std::vector<ObservedRange>> observe(Compilation &c, ArrayRef<WantedRange> wanted) {
-  std::vector<ObservedRange> observed(wanted.size(), ObservedRange{{-1, 1}, {}});
-  if (!c.options.plansOnly && !wanted.empty()) {
-    if (c.options.calibration.empty())
-      return emitError(UnknownLoc::get(&c.context)) << "static scales need data: give --calib=FILE";
-    Samples samples;
-    if (failed(readSamples(c, samples)))
-      return failure();
-    CodeCache cache;
-    auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
-    auto seen = observeRanges(*c.module, wanted, samples, open, c.options.ranges);
-    if (failed(seen))
-      return failure();
-    observed = std::move(*seen);
-  }
-  for (auto [want, seen] : llvm::zip(wanted, observed))
-    setRange(want.value, seen.range);
+  std::vector<ObservedRange> observed(wanted.size(), ObservedRange{{-1, 1}, {}, {}});
+  if (c.options.plansOnly || wanted.empty())
+    return observed;
+  if (c.options.calibration.empty())
+    return emitError(UnknownLoc::get(&c.context)) << "static scales need data: give --calib=FILE";
+  Samples samples;
+  if (failed(readSamples(c, samples)))
+    return failure();
+  CodeCache cache;
+  auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
+  return observeRanges(*c.module, wanted, samples, open, c.options.ranges);
+}
+
+/// The same, kept at the values.
+static FailureOr<std::vector<ObservedRange>> setRanges(Compilation &c, ArrayRef<WantedRange> wanted) {
+  auto observed = observe(c, wanted);
+  if (succeeded(observed))
+    for (auto [want, seen] : llvm::zip(wanted, *observed))
+      setRange(want.value, seen.range);
   return observed;
 }
 
-static WantedRange wantedBy(qnt::LinearOp linear) {
-  return {linear.getX(), formatNamed(linear.getAct() == staticFp8 ? "fp8-tensor" : "int8-tensor")};
+static WantedRange wantedBy(qnt::LinearOp linear, StringRef act) {
+  return {linear.getX(), formatNamed(act == staticFp8 ? "fp8-tensor" : "int8-tensor")};
 }
 
-static bool corrects(const Method &method) {
-  return llvm::any_of(method.steps(), [](const MethodRow *row) { return row->name == "bias-correction"; });
+static WantedRange wantedBy(onnx::NodeOp convolution, bool wantsChannels) {
+  return {convolution->getOperand(0), formatNamed("int8-g32-asym"), wantsChannels};
+}
+
+/// Moves scales from convolutions into those that follow, as methods say.
+static LogicalResult scaleConvolutions(Compilation &c, ArrayRef<ConvolutionChoice> choices) {
+  SmallVector<ConvolutionPair> equalized, smoothed;
+  for (const ConvolutionPair &pair : convolutionPairs(*c.module)) {
+    auto choice = llvm::find_if(choices, [&](const ConvolutionChoice &other) { return other.op == pair.second; });
+    if (choice->method.has("equalization"))
+      equalized.push_back(pair);
+    if (choice->isInt8 && choice->method.has("smoothquant"))
+      smoothed.push_back(pair);
+  }
+  equalizePairs(equalized);
+  std::vector<WantedRange> wanted;
+  for (const ConvolutionPair &pair : smoothed)
+    wanted.push_back(wantedBy(pair.second, true));
+  auto observed = observe(c, wanted);
+  if (failed(observed))
+    return failure();
+  // A scale between two leaves what others read as it was.
+  for (auto [pair, seen] : llvm::zip(smoothed, *observed))
+    scaleBetween(pair, smoothingOf(pair, seen.most));
+  return success();
 }
 
 LogicalResult qcc::calibrate(Compilation &c) {
-  if (!asksForStatic(c))
+  if (!asksForCalibration(c))
     return success();
-  FailureOr<StaticChoices> choices = chooseStatic(c);
-  if (failed(choices))
+  FailureOr<CalibrationChoices> choices = chooseCalibration(c);
+  if (failed(choices) || (!c.options.plansOnly && failed(scaleConvolutions(c, choices->convolutions))))
     return failure();
   std::vector<WantedRange> wanted;
   llvm::DenseMap<Value, size_t> places;
@@ -54,20 +81,24 @@ LogicalResult qcc::calibrate(Compilation &c) {
     if (isNew)
       wanted.push_back(range);
     else
-      wanted[it->second].wantsMeans |= range.wantsMeans;
+      wanted[it->second].wantsChannels |= range.wantsChannels;
   };
+  auto corrects = [](const ConvolutionChoice &choice) { return choice.method.has("bias-correction"); };
   for (const ConvolutionChoice &choice : choices->convolutions)
-    want({onnx::NodeOp(choice.op)->getOperand(0), formatNamed("int8-g32-asym"), corrects(choice.method)});
-  for (qnt::LinearOp linear : choices->linears)
-    want(wantedBy(linear));
-  auto observed = observe(c, wanted);
+    if (choice.isInt8)
+      want(wantedBy(choice.op, corrects(choice)));
+  for (auto [linear, act] : choices->linears)
+    want(wantedBy(linear, act));
+  auto observed = setRanges(c, wanted);
   if (failed(observed))
     return failure();
   Builder b(&c.context);
   for (const ConvolutionChoice &choice : choices->convolutions) {
     onnx::NodeOp op = choice.op;
-    op->setAttr(actAttr, b.getStringAttr(choice.act));
-    if (corrects(choice.method))
+    if (!choice.isInt8)
+      continue;
+    op->setAttr(actAttr, b.getStringAttr(staticInt8));
+    if (corrects(choice))
       op->setAttr(meansAttr, b.getDenseF64ArrayAttr((*observed)[places[op->getOperand(0)]].means));
   }
   return success();
@@ -115,8 +146,8 @@ static LogicalResult scaleLinears(Compilation &c) {
     llvm::SetVector<Value> seen;
     for (qnt::LinearOp linear : linears)
       if (seen.insert(linear.getX()))
-        wanted.push_back(wantedBy(linear));
-    if (failed(observe(c, wanted)))
+        wanted.push_back(wantedBy(linear, linear.getAct()));
+    if (failed(setRanges(c, wanted)))
       return failure();
   }
   llvm::MapVector<Value, SmallVector<qnt::LinearOp>> inFloat8;
@@ -143,23 +174,21 @@ static LogicalResult scaleLinears(Compilation &c) {
 LogicalResult qcc::applyStaticScales(Compilation &c) {
   if (failed(scaleLinears(c)))
     return failure();
-  bool hasConvolutions = false;
-  c.module->walk([&](onnx::NodeOp op) { hasConvolutions |= op->hasAttr(actAttr); });
-  if (hasConvolutions) {
-    auto qualities = quantizeConvolutions(*c.module);
-    if (failed(qualities))
-      return failure();
-    for (const WeightQuality &quality : *qualities)
-      c.quality[quality.weight] = quality.signalToNoise;
-  }
+  auto qualities = quantizeConvolutions(*c.module);
+  if (failed(qualities))
+    return failure();
+  for (const WeightQuality &quality : *qualities)
+    c.quality[quality.weight] = quality.signalToNoise;
   auto main = c.module->lookupSymbol<func::FuncOp>("main");
   for (unsigned i = 0; i < main.getNumArguments(); ++i)
     main.removeArgAttr(i, rangesAttr);
   main.walk([](Operation *op) { op->removeAttr(rangesAttr); });
-  if (!hasConvolutions)
+  if (!qualities->empty()) {
+    multiplyCodes(*c.module);
+    raiseCodeConv(*c.module);
+  }
+  if (!c.options.raises || constantConvolutions(*c.module).empty())
     return success();
-  multiplyCodes(*c.module);
-  raiseCodeConv(*c.module);
   raiseWinograd(*c.module);
   return foldConstants(c);
 }

@@ -22,6 +22,43 @@ static StringRef methodName(qnt::LinearOp linear, const Format &format) {
   return format.element->bits() < 32 ? "rtn" : "";
 }
 
+/// The constant that a convolution's weights are made of, and whether they and the input are codes.
+static std::pair<RankedTensorType, bool> weightsOf(onnx::NodeOp conv) {
+  Value weights = conv->getOperand(1);
+  auto isDequantized = [](Value value) {
+    auto node = value.getDefiningOp<onnx::NodeOp>();
+    return node && node.getOpType() == "DequantizeLinear";
+  };
+  bool codes = conv.getOpType() == "CodeConv" || isDequantized(conv->getOperand(0));
+  if (isDequantized(weights))
+    weights = weights.getDefiningOp()->getOperand(0);
+  return {cast<RankedTensorType>(weights.getType()), codes};
+}
+
+/// A row for each convolution: those that multiply codes, and those that are left in float.
+static llvm::json::Array convolutionsOf(const Compilation &c) {
+  llvm::json::Array rows;
+  ModuleOp module = *c.module;
+  module.walk([&](onnx::NodeOp op) {
+    bool isOwn = op.getDomain() == "qcc" && (op.getOpType() == "CodeConv" || op.getOpType() == "Winograd");
+    if (!isOwn && !(op.getDomain().empty() && (op.getOpType() == "Conv" || op.getOpType() == "ConvTranspose")))
+      return;
+    auto [weights, codes] = weightsOf(op);
+    bool products = op.getOpType() == "CodeConv";
+    llvm::json::Object instructions;
+    for (const TargetCode &code : c.code)
+      instructions[code.facts.name] = multiplyInstruction(code.facts, products);
+    int64_t bits = weights.getElementTypeBitWidth();
+    rows.push_back(llvm::json::Object{{"node", nodeName(op.getLoc())},
+                                      {"operator", op.getOpType()},
+                                      {"format", codes ? "int8" : "float" + std::to_string(bits)},
+                                      {"bytes", weights.hasStaticShape() ? weights.getNumElements() * bits / 8 : 0},
+                                      {"act", codes ? "int8-static" : "f" + std::to_string(bits)},
+                                      {"instructions", std::move(instructions)}});
+  });
+  return rows;
+}
+
 llvm::json::Object qcc::planOf(const Compilation &c) {
   llvm::json::Array targets, linears;
   for (const TargetCode &code : c.code) {
@@ -52,8 +89,10 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
         {"method", methodName(linear, *format)},
         {"instructions", std::move(instructions)}});
   });
-  return llvm::json::Object{
-      {"targets", std::move(targets)}, {"weights_bytes", c.weights.totalBytes()}, {"linears", std::move(linears)}};
+  return llvm::json::Object{{"targets", std::move(targets)},
+                            {"weights_bytes", c.weights.totalBytes()},
+                            {"linears", std::move(linears)},
+                            {"convolutions", convolutionsOf(c)}};
 }
 
 FailureOr<llvm::json::Object> qcc::wholePlan(Compilation &c) {
@@ -99,21 +138,36 @@ static void printMemory(llvm::raw_ostream &os, const llvm::json::Object &memory)
   os << ")\n";
 }
 
+static std::string left(StringRef node) {
+  std::string text = node.size() > 42 ? "..." + node.take_back(39).str() : node.str();
+  return text + std::string(43 - text.size(), ' ');
+}
+
+static void printInstructions(llvm::raw_ostream &os, const llvm::json::Object &row) {
+  for (const auto &[target, instruction] : *row.getObject("instructions"))
+    os << *instruction.getAsString() << " (" << target.str() << ") ";
+  os << "\n";
+}
+
 void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
   os << "node                                        outputs   inputs  format          bits   act   method        MB   "
         "     "
         "instruction\n";
   for (const llvm::json::Value &entry : *all.getArray("linears")) {
     const llvm::json::Object &row = *entry.getAsObject();
-    StringRef node = *row.getString("node");
-    os << llvm::left_justify(node.size() > 42 ? "..." + node.take_back(39).str() : node.str(), 43)
+    os << left(*row.getString("node"))
        << llvm::format("%8lld %8lld  ", (long long)*row.getInteger("outputs"), (long long)*row.getInteger("inputs"))
        << llvm::left_justify(*row.getString("format"), 15) << llvm::format("%6.3f  ", *row.getNumber("bits_per_weight"))
        << llvm::left_justify(*row.getString("act"), 6) << llvm::left_justify(*row.getString("method"), 12)
        << llvm::format("%9.3f  ", double(*row.getInteger("bytes")) / 1e6);
-    for (const auto &[target, instruction] : *row.getObject("instructions"))
-      os << *instruction.getAsString() << " (" << target.str() << ") ";
-    os << "\n";
+    printInstructions(os, row);
+  }
+  for (const llvm::json::Value &entry : *all.getArray("convolutions")) {
+    const llvm::json::Object &row = *entry.getAsObject();
+    os << left(*row.getString("node")) << llvm::left_justify(*row.getString("operator"), 19)
+       << llvm::left_justify(*row.getString("format"), 23) << llvm::left_justify(*row.getString("act"), 18)
+       << llvm::format("%9.3f  ", double(*row.getInteger("bytes")) / 1e6);
+    printInstructions(os, row);
   }
   os << "weights: " << *all.getInteger("weights_bytes") << " bytes\n";
   for (const llvm::json::Value &entry : *all.getArray("targets")) {

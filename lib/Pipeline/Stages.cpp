@@ -56,7 +56,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
     return failure();
   raiseCodeConv(*c.module);
   // Which convolutions stay in float32 is not known yet where some are to become products of codes.
-  if (!c.options.quantizes || !asksForStatic(c))
+  if (!c.options.quantizes || !asksForCalibration(c))
     raiseWinograd(*c.module);
   if (c.options.states && failed(recognizeStates(*c.module)))
     return failure();

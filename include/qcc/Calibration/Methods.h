@@ -6,11 +6,13 @@
 
 namespace qcc {
 
-/// One step of a method: it scales the input of a group of linear operations, or it rounds their weights.
+/// One step of a method: it scales the input of a group of linear operations, or it rounds their weights; or it is one
+/// of convolutions alone.
 struct MethodRow {
   llvm::StringRef name, sentence;
   bool rounds;    // otherwise it scales
   bool needsData; // activations
+  bool ofConvolutions = false;
 };
 
 /// All steps, for `--print-methods`.
@@ -32,6 +34,9 @@ public:
   bool isTrivial() const;
   /// Whether it leaves weights of the format other than rounding to nearest does.
   bool changes(const Format &format) const;
+  /// Without the steps of convolutions alone.
+  Method ofLinears() const;
+  bool has(llvm::StringRef step) const;
   /// As `parse` reads it.
   std::string name() const;
   llvm::ArrayRef<const MethodRow *> steps() const { return rows; }

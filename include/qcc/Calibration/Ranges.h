@@ -27,13 +27,15 @@ llvm::Error checkRangeRule(llvm::StringRef name);
 struct WantedRange {
   mlir::Value value;
   Format codes;        // what the value is rounded to, with one scale for all of it
-  bool wantsMeans = false; // of channels, along axis 1
+  bool wantsChannels = false; // along axis 1
 };
 
 /// What was seen of one value.
 struct ObservedRange {
   ValueRange range;
+  // Of channels: the mean, and the largest magnitude.
   std::vector<double> means;
+  std::vector<float> most;
 };
 
 /// Runs `main` on every sample with the wanted values as outputs. Data that hold infinities or NaNs, or that lead to

@@ -8,7 +8,8 @@ namespace qcc {
 
 /// The part of the plan that the manifest keeps, once the weights have their places:
 ///   {"targets": [{"name", "code_bytes"}], "weights_bytes", "linears": [{"node", "outputs", "inputs", "format",
-///   "bits_per_weight", "bytes", "act", "method", "instructions": {target: instruction}}]}
+///   "bits_per_weight", "bytes", "act", "method", "instructions": {target: instruction}}], "convolutions": [{"node",
+///   "operator", "format", "bytes", "act", "instructions"}]}
 /// `code_bytes` is there once code is.
 llvm::json::Object planOf(const Compilation &compilation);
 
