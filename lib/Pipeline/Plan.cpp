@@ -47,7 +47,7 @@ static llvm::json::Array convolutionsOf(const Compilation &c) {
     bool products = op.getOpType() == "CodeConv";
     llvm::json::Object instructions;
     for (const TargetCode &code : c.code)
-      instructions[code.facts.name] = multiplyInstruction(code.facts, products);
+      instructions[code.facts.name] = multiplyInstruction(code.facts, products ? "int8" : "f32");
     int64_t bits = weights.getElementTypeBitWidth();
     rows.push_back(llvm::json::Object{{"node", nodeName(op.getLoc())},
                                       {"operator", op.getOpType()},
