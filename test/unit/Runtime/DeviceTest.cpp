@@ -78,8 +78,6 @@ TEST(Architecture, runsOn) {
   }
 }
 
-#if TINY_EMULATED
-
 class EmulatedTest : public DeviceTest {
 protected:
   void SetUp() override { device = "emulate"; }
@@ -331,7 +329,5 @@ TEST_F(EmulatedTest, recordedRunsAreTheSame) {
   EXPECT_EQ(given[1], given[0]);
   EXPECT_EQ(given[2], given[0]);
 }
-
-#endif
 
 } // namespace

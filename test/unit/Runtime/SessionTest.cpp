@@ -212,10 +212,6 @@ TEST_P(SessionTest, wrongOptions) {
   EXPECT_EQ(qcc1_session_length(session, 1), -1);
 }
 
-#if TINY_EMULATED
 INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("cpu", "emulate"));
-#else
-INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("cpu"));
-#endif
 
 } // namespace
