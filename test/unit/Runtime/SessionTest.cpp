@@ -185,7 +185,7 @@ TEST_P(SessionTest, sessionsRunAtOnce) {
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&, i] {
       qcc1_session *own = nullptr;
-      qcc1_session_options options = {sizeof(options), 2, nullptr, 0};
+      qcc1_session_options options = {sizeof(options), 2, nullptr, 0, 0};
       if (qcc1_session_open(model, &options, &own, nullptr) != QCC1_OK)
         return;
       Tensor x = counting(1, 1 + i);
@@ -206,16 +206,12 @@ TEST_P(SessionTest, sessionsRunAtOnce) {
 
 TEST_P(SessionTest, wrongOptions) {
   qcc1_session *other = nullptr;
-  qcc1_session_options options = {sizeof(options), -1, nullptr, 0};
+  qcc1_session_options options = {sizeof(options), -1, nullptr, 0, 0};
   expectError(qcc1_session_open(model, &options, &other, &error), QCC1_ARGUMENT, "-1 threads");
   EXPECT_EQ(other, nullptr);
   EXPECT_EQ(qcc1_session_length(session, 1), -1);
 }
 
-#if TINY_EMULATED
 INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("cpu", "emulate"));
-#else
-INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("cpu"));
-#endif
 
 } // namespace

@@ -53,7 +53,7 @@ protected:
   void open(int threads) {
     qcc1_session_close(session);
     session = nullptr;
-    qcc1_session_options options = {sizeof(options), threads, nullptr, outputsOnDevice};
+    qcc1_session_options options = {sizeof(options), threads, nullptr, outputsOnDevice, graphs};
     ASSERT_EQ(qcc1_session_open(model, &options, &session, &error), QCC1_OK) << error.message;
   }
   // Runs with x, the mode and, when given, past; asks for `names`.
@@ -95,7 +95,7 @@ protected:
   }
 
   std::string path, device;
-  int32_t outputsOnDevice = 0;
+  int32_t outputsOnDevice = 0, graphs = 0;
   qcc1_model *model = nullptr;
   qcc1_session *session = nullptr;
   qcc1_error error = {sizeof(qcc1_error), 0, {}, {}};
