@@ -34,6 +34,11 @@ public:
   virtual bool launch(int64_t kernel, int64_t blocks, void **arguments) noexcept = 0;
   virtual bool read(const void *from, void *to, int64_t bytes) noexcept = 0;
   virtual bool encode(void *map, const qcc_tensor_map &description) noexcept = 0;
+  // Records what is started instead of starting it, in place of what was in the slot before; or throws it away.
+  virtual bool beginRecording() = 0;
+  virtual bool endRecording(size_t slot, bool keep) = 0;
+  // Starts what was recorded.
+  virtual bool replay(size_t slot) = 0;
   // Waits until the run has ended, and gives what its kernels reported.
   virtual bool end(int64_t &reported) = 0;
 };

@@ -178,6 +178,8 @@ qcc1_status qcc1_session_open(qcc1_model *model, const qcc1_session_options *opt
     wanted.threads = threads ? threads : qcc::usableThreads();
     if (reaches(options, offsetof(qcc1_session_options, outputs_on_device) + sizeof(options->outputs_on_device)))
       wanted.outputsOnDevice = options->outputs_on_device != 0;
+    if (reaches(options, offsetof(qcc1_session_options, graphs) + sizeof(options->graphs)))
+      wanted.graphs = options->graphs != 0;
     std::shared_ptr<const qcc::Placement> placement = model->model->home;
     if (reaches(options, offsetof(qcc1_session_options, device) + sizeof(options->device)) && options->device)
       placement = model->model->place(options->device, failure);

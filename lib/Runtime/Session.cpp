@@ -267,6 +267,10 @@ bool Session::makeOutput(int64_t index, const int64_t *dims) noexcept {
 
 void *Session::allocate(int64_t bytes) noexcept {
   try {
+    if (canRecord()) {
+      failure.set(QCC1_RUN, "the program asks for memory though it says that its runs can be recorded");
+      return nullptr;
+    }
     Buffer buffer(memory);
     if (bytes < 0 || !buffer.reserve(bytes)) {
       memory->refuse(failure, std::to_string(bytes) + " bytes of intermediate values");
@@ -316,15 +320,7 @@ bool Session::execute(Error &error) {
       session->pool.abandon(0);
     return memory;
   };
-  if (queue)
-    bindDevice(frame);
-  bool ended = runUntilFailure(frame);
-  if (queue) {
-    int64_t reported = 0;
-    if (!queue->end(reported) && ended)
-      ended = queue->refuse(failure, "the run");
-    frame.error = frame.error ? frame.error : reported;
-  }
+  bool ended = queue ? runOnDevice(frame) : runUntilFailure(frame);
   scratch.clear();
   if (!ended && frame.error == 0)
     return error.set(failure.code, failure.message.empty() ? "no memory" : failure.message);
@@ -340,39 +336,12 @@ bool Session::execute(Error &error) {
   return true;
 }
 
-void Session::bindDevice(qcc_frame &frame) {
-  frame.launch = [](qcc_frame *frame, int64_t kernel, int64_t blocks, void **arguments) {
-    Session *session = static_cast<Session *>(frame->runtime);
-    if (!session->queue->launch(kernel, blocks, arguments))
-      session->abandonDevice();
-  };
-  frame.read = [](qcc_frame *frame, const void *from, void *to, int64_t bytes) {
-    Session *session = static_cast<Session *>(frame->runtime);
-    if (!session->queue->read(from, to, bytes))
-      session->abandonDevice();
-  };
-  frame.tensor_map = [](qcc_frame *frame, void *map, const qcc_tensor_map *description) {
-    Session *session = static_cast<Session *>(frame->runtime);
-    if (!session->queue->encode(map, *description))
-      session->abandonDevice();
-  };
-}
-
-void Session::abandonDevice() {
-  describeRefusal();
-  pool.abandon(0);
-}
-
-void Session::describeRefusal() noexcept { queue->refuse(failure, "the run"); }
-
 // False when a callback has ended it.
 bool Session::runUntilFailure(qcc_frame &frame) {
   struct Call {
     void (*run)(qcc_frame *, int64_t);
     qcc_frame *frame;
   } call{placement->code->program().run, &frame};
-  if (queue && !queue->begin(frame))
-    return queue->refuse(failure, "the run");
   return pool.run(
       [](void *argument, int64_t thread) {
         Call *call = static_cast<Call *>(argument);
@@ -406,8 +375,8 @@ bool Session::findOutputs(const qcc1_output *wanted, size_t count, Error &error)
 
 bool Session::giveOutputs(qcc1_output *wanted, size_t count, Error &error) {
   const Manifest &manifest = model->manifest();
-  // On the processor nothing need be copied.
-  const bool stay = !queue || options.outputsOnDevice;
+  // On the processor nothing need be copied; what a recorded run writes must stay where it is.
+  const bool stay = !queue || options.outputsOnDevice, move = stay && !canRecord();
   std::vector<std::unique_ptr<OwnedTensor>> tensors;
   for (size_t i = 0; i < count; ++i) {
     size_t index = asked[i];
@@ -419,7 +388,7 @@ bool Session::giveOutputs(qcc1_output *wanted, size_t count, Error &error) {
       return error.set(QCC1_RUN, "the program did not make output " + quoted(name));
     DataType type = isState ? manifest.states[k].type : manifest.outputs[k].type;
     std::vector<int64_t> dims = isState ? states[k].dims() : outputs[k].dims;
-    if (!isState && stay) {
+    if (!isState && move) {
       tensor->fill(type, std::move(dims), std::move(outputs[k].storage));
     } else {
       int64_t bytes = isState ? states[k].bytes() : outputs[k].bytes;
@@ -427,7 +396,7 @@ bool Session::giveOutputs(qcc1_output *wanted, size_t count, Error &error) {
       if (!copy.reserve(bytes))
         return copy.memory().refuse(error, "output " + quoted(name));
       if (isState ? !states[k].read(copy.data(), stay ? Copy::Within : Copy::Out)
-                  : !memory->copy(Copy::Out, copy.data(), outputs[k].storage.data(), bytes))
+                  : !memory->copy(stay ? Copy::Within : Copy::Out, copy.data(), outputs[k].storage.data(), bytes))
         return memory->refuse(error, "output " + quoted(name));
       tensor->fill(type, std::move(dims), std::move(copy));
     }

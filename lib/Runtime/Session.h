@@ -4,6 +4,7 @@
 #include "Buffer.h"
 #include "Error.h"
 #include "Model.h"
+#include "Recordings.h"
 #include "State.h"
 #include "ThreadPool.h"
 #include "qcc/Runtime/Abi.h"
@@ -19,6 +20,7 @@ public:
   struct Options {
     int threads = 1;              // on the processor
     bool outputsOnDevice = false; // they stay where they are computed
+    bool graphs = false;          // runs are recorded where the program allows it, and replayed
   };
   // Null when the device refuses.
   static std::unique_ptr<Session> open(std::shared_ptr<Model> model, std::shared_ptr<const Placement> placement,
@@ -61,6 +63,10 @@ private:
   [[noreturn]] void abandonDevice();
   void describeRefusal() noexcept;
   bool runUntilFailure(qcc_frame &frame);
+  bool runOnDevice(qcc_frame &frame);
+  bool canRecord() const;
+  bool runRecorded(qcc_frame &frame);
+  std::vector<int64_t> dependencies(const qcc_frame &frame) const;
   bool giveOutputs(qcc1_output *outputs, size_t count, Error &error);
   bool findOutputs(const qcc1_output *outputs, size_t count, Error &error);
   bool makeOutput(int64_t index, const int64_t *dims) noexcept;
@@ -75,6 +81,7 @@ private:
   std::vector<State> states;
   Buffer arena;
   std::vector<int64_t> table;
+  Recordings recordings;
 
   // Of the run in progress; kept to be used again.
   std::vector<Input> inputs, stateInputs;

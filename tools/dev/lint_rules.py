@@ -16,7 +16,7 @@ CPP = (".cpp", ".c", ".h")
 CODE = CPP + (".py", ".td")
 
 # Parts that must build and run where there is no LLVM.
-WITHOUT_LLVM = ("lib/Runtime/", "lib/Artifact/", "lib/Npz/", "lib/Program/", "include/qcc/Runtime/", "include/qcc/Artifact/", "include/qcc/Npz/",
+WITHOUT_LLVM = ("lib/Ptxemu/", "include/qcc/Ptxemu/", "tools/ptxemu/", "lib/Runtime/", "lib/Artifact/", "lib/Npz/", "lib/Program/", "include/qcc/Runtime/", "include/qcc/Artifact/", "include/qcc/Npz/",
                 "include/qcc/Program/", "tools/qcc-run/", "tools/qcc-inspect/")
 
 DRAWERS = ("common", "util", "utils", "misc", "helper", "helpers", "manager")

@@ -46,8 +46,8 @@ struct TensorMapDescription {
   TensorFill fill = TensorFill::Zero;
 };
 
-// Writes the 128 bytes of `map`, which is aligned to 64. False, with the rule that is broken, if the driver would refuse
-// the description or the emulator does not execute it.
+// Writes the 128 bytes of `map`, which is aligned to 64. False, with the rule that is broken, if the driver would
+// refuse the description or the emulator does not execute it.
 bool encodeTensorMap(const TensorMapDescription &description, void *map, std::string &error);
 // False if the bytes are not a map that encodeTensorMap wrote.
 bool decodeTensorMap(const void *map, TensorMapDescription &description);

@@ -19,30 +19,28 @@ using Stream = struct StreamObject *;
 using Graph = struct GraphObject *;
 using GraphExec = struct GraphExecObject *;
 
-enum : Result {
-  success = 0,
-  invalidValue = 1,
-  outOfMemory = 2,
-  notInitialized = 3,
-  noDevice = 100,
-  invalidDevice = 101,
-  invalidImage = 200,
-  invalidContext = 201,
-  noBinaryForGpu = 209,
-  invalidPtx = 218,
-  unsupportedPtxVersion = 222,
-  invalidHandle = 400,
-  notFound = 500,
-  illegalAddress = 700,
-  launchOutOfResources = 701,
-  misalignedAddress = 716,
-  launchFailed = 719,
-  notSupported = 801,
-  captureUnsupported = 900,
-  captureUnmatched = 903,
-  graphUpdateFailure = 910,
-  invalidClusterSize = 912
-};
+constexpr Result success = 0;
+constexpr Result invalidValue = 1;
+constexpr Result outOfMemory = 2;
+constexpr Result notInitialized = 3;
+constexpr Result noDevice = 100;
+constexpr Result invalidDevice = 101;
+constexpr Result invalidImage = 200;
+constexpr Result invalidContext = 201;
+constexpr Result noBinaryForGpu = 209;
+constexpr Result invalidPtx = 218;
+constexpr Result unsupportedPtxVersion = 222;
+constexpr Result invalidHandle = 400;
+constexpr Result notFound = 500;
+constexpr Result illegalAddress = 700;
+constexpr Result launchOutOfResources = 701;
+constexpr Result misalignedAddress = 716;
+constexpr Result launchFailed = 719;
+constexpr Result notSupported = 801;
+constexpr Result captureUnsupported = 900;
+constexpr Result captureUnmatched = 903;
+constexpr Result graphUpdateFailure = 910;
+constexpr Result invalidClusterSize = 912;
 
 // Of devices (CUdevice_attribute).
 enum : int {

@@ -203,7 +203,7 @@ public:
   const char *target() const { return qcc1_model_target(handle()); }
   /// `threads`: 0 for as many as the process may use.
   Session session(int32_t threads = 0) const {
-    qcc1_session_options options = {sizeof(options), threads, nullptr, 0};
+    qcc1_session_options options = {sizeof(options), threads, nullptr, 0, 0};
     qcc1_error error = {sizeof(error), 0, {}, {}};
     qcc1_session *session = nullptr;
     check(qcc1_session_open(handle(), &options, &session, &error), error);

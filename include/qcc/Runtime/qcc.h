@@ -146,6 +146,8 @@ typedef struct {
   int32_t threads;           /* on the processor; 0: as many as the process may use at once */
   const char *device;        /* as for the model; null: the model's */
   int32_t outputs_on_device; /* 1: outputs stay in the device's memory; 0: they are copied to the processor's */
+  int32_t
+      graphs; /* 1: what a run starts on a device is recorded as a graph and replayed, where the program allows it */
 } qcc1_session_options;
 
 QCC_API qcc1_status qcc1_session_open(qcc1_model *model, const qcc1_session_options *options, qcc1_session **session,

@@ -33,6 +33,9 @@ Queue::~Queue() {
   Current current(*context);
   if (stream)
     driver().streamSynchronize(stream);
+  for (GraphExec exec : recorded)
+    if (exec)
+      driver().graphExecDestroy(exec);
   trim();
   if (reported)
     driver().memFreeHost(reported);
@@ -226,6 +229,35 @@ bool Queue::encode(void *map, const qcc_tensor_map &wanted) noexcept {
     return false;
   std::memcpy(map, &encoded, sizeof(encoded));
   return true;
+}
+
+bool Queue::beginRecording() {
+  // Relaxed: an output's memory may be asked for meanwhile.
+  return check(driver().streamBeginCapture(stream, captureRelaxed), "recording a run");
+}
+
+bool Queue::endRecording(size_t slot, bool keep) {
+  Graph graph = nullptr;
+  Result result = driver().streamEndCapture(stream, &graph);
+  recorded.resize(std::max(recorded.size(), slot + 1));
+  GraphExec &exec = recorded[slot];
+  if (keep && result == success) {
+    // Mostly only arguments have changed, and those can be exchanged.
+    GraphUpdate update = {};
+    if (exec && driver().graphExecUpdate(exec, graph, &update) != success) {
+      driver().graphExecDestroy(exec);
+      exec = nullptr;
+    }
+    if (!exec)
+      result = driver().graphInstantiate(&exec, graph, 0);
+  }
+  if (graph)
+    driver().graphDestroy(graph);
+  return !keep || check(result, "recording a run");
+}
+
+bool Queue::replay(size_t slot) {
+  return check(driver().graphLaunch(recorded[slot], stream), "starting a recorded run");
 }
 
 bool Queue::end(int64_t &code) {

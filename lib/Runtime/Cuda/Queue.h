@@ -34,6 +34,9 @@ public:
   bool launch(int64_t kernel, int64_t blocks, void **arguments) noexcept override;
   bool read(const void *from, void *to, int64_t bytes) noexcept override;
   bool encode(void *map, const qcc_tensor_map &description) noexcept override;
+  bool beginRecording() override;
+  bool endRecording(size_t slot, bool keep) override;
+  bool replay(size_t slot) override;
   bool end(int64_t &reported) override;
 
 private:
@@ -55,6 +58,7 @@ private:
   size_t idleBytes = 0;
   void trim();
 
+  std::vector<GraphExec> recorded; // by slot
   std::optional<Current> entered;
   Result failed = success;
   std::string failure; // what was being done

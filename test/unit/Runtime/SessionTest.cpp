@@ -1,7 +1,5 @@
-#include "TinyModel.h"
-#include "qcc/Runtime/qcc.h"
+#include "TinySession.h"
 
-#include <numeric>
 #include <thread>
 
 using namespace qcc;
@@ -9,93 +7,22 @@ using namespace qcc::test;
 
 namespace {
 
-struct Tensor {
-  std::vector<int64_t> shape;
-  std::vector<float> values;
-  DLTensor view() {
-    return {values.data(), {1, 0}, static_cast<int32_t>(shape.size()), {2, 32, 1}, shape.data(), nullptr, 0};
-  }
-};
-
-// `tokens` rows per batch, counting up from `from`.
-Tensor counting(int64_t batch, int64_t tokens, float from = 1) {
-  Tensor tensor{{batch, tokens, 4}, std::vector<float>(batch * tokens * 4)};
-  std::iota(tensor.values.begin(), tensor.values.end(), from);
-  return tensor;
-}
-
-class SessionTest : public ::testing::Test {
+// On the processor and on a device everything is as it was.
+class SessionTest : public TinySession, public ::testing::WithParamInterface<const char *> {
 protected:
   void SetUp() override {
-    path = temporaryPath("session.qcc");
-    std::string why;
-    ASSERT_TRUE(writeTiny(path, tinyManifest(), readBytes(TINY_PROGRAM), why)) << why;
-    ASSERT_EQ(qcc1_model_open(path.c_str(), nullptr, &model, &error), QCC1_OK) << error.message;
+    device = GetParam();
+    writeBoth();
+    openModel();
     open(2);
   }
-  void TearDown() override {
-    for (DLManagedTensor *tensor : kept)
-      tensor->deleter(tensor);
-    qcc1_session_close(session);
-    qcc1_model_close(model);
-    std::filesystem::remove(path);
-  }
-  void open(int threads) {
-    qcc1_session_close(session);
-    session = nullptr;
-    qcc1_session_options options = {sizeof(options), threads, nullptr, 0};
-    ASSERT_EQ(qcc1_session_open(model, &options, &session, &error), QCC1_OK) << error.message;
-  }
-  // Runs with x, the mode and, when given, past; asks for `names`.
-  qcc1_status run(Tensor &x, std::vector<const char *> names = {}, int64_t mode = 0, Tensor *past = nullptr) {
-    DLTensor views[3] = {x.view(), {&mode, {1, 0}, 0, {0, 64, 1}, nullptr, nullptr, 0}, {}};
-    std::vector<qcc1_input> inputs = {{"mode", &views[1]}, {"x", &views[0]}};
-    if (past) {
-      views[2] = past->view();
-      inputs.push_back({"past", &views[2]});
-    }
-    return runWith(inputs, names);
-  }
-  qcc1_status runWith(const std::vector<qcc1_input> &inputs, std::vector<const char *> names = {}) {
-    std::vector<qcc1_output> outputs;
-    for (const char *name : names)
-      outputs.push_back({name, nullptr});
-    qcc1_status status =
-        qcc1_session_run(session, inputs.data(), inputs.size(), outputs.data(), outputs.size(), &error);
-    results.clear();
-    for (qcc1_output &output : outputs) {
-      EXPECT_EQ(output.tensor != nullptr, status == QCC1_OK);
-      if (output.tensor) {
-        kept.push_back(output.tensor);
-        results.push_back(output.tensor->dl_tensor);
-      }
-    }
-    return status;
-  }
-  std::vector<float> values(size_t index) {
-    const DLTensor &tensor = results.at(index);
-    int64_t count = std::accumulate(tensor.shape, tensor.shape + tensor.ndim, int64_t(1), std::multiplies<>());
-    const float *data = static_cast<const float *>(tensor.data);
-    return {data, data + count};
-  }
-  void expectError(qcc1_status status, qcc1_status expected, const std::string &part) {
-    EXPECT_EQ(status, expected);
-    EXPECT_EQ(error.code, expected);
-    EXPECT_NE(std::string(error.message).find(part), std::string::npos) << error.message;
-  }
-
-  std::string path;
-  qcc1_model *model = nullptr;
-  qcc1_session *session = nullptr;
-  qcc1_error error = {sizeof(qcc1_error), 0, {}, {}};
-  std::vector<DLTensor> results;
-  std::vector<DLManagedTensor *> kept;
+  bool isOnDevice() const { return device != "cpu"; }
 };
 
-TEST_F(SessionTest, computesWithAnyNumberOfThreads) {
+TEST_P(SessionTest, computesWithAnyNumberOfThreads) {
   for (int threads : {1, 2, 3, 7}) {
     open(threads);
-    EXPECT_EQ(qcc1_session_threads(session), threads);
+    EXPECT_EQ(qcc1_session_threads(session), isOnDevice() ? 1 : threads);
     for (int repeat = 0; repeat < 50; ++repeat) {
       qcc1_session_reset(session);
       Tensor x = counting(3, 5);
@@ -111,7 +38,7 @@ TEST_F(SessionTest, computesWithAnyNumberOfThreads) {
   }
 }
 
-TEST_F(SessionTest, stateGrowsOverManyRuns) {
+TEST_P(SessionTest, stateGrowsOverManyRuns) {
   float expected = 0;
   std::vector<float> all[2];
   for (int step = 0; step < 200; ++step) {
@@ -135,7 +62,7 @@ TEST_F(SessionTest, stateGrowsOverManyRuns) {
   EXPECT_EQ(results[0].shape[1], qcc1_session_length(session, 0));
 }
 
-TEST_F(SessionTest, truncateForgetsTheEnd) {
+TEST_P(SessionTest, truncateForgetsTheEnd) {
   Tensor x = counting(1, 6);
   ASSERT_EQ(run(x), QCC1_OK);
   ASSERT_EQ(qcc1_session_truncate(session, 2, &error), QCC1_OK);
@@ -145,7 +72,7 @@ TEST_F(SessionTest, truncateForgetsTheEnd) {
   expectError(qcc1_session_truncate(session, -1, &error), QCC1_ARGUMENT, "below 0");
 }
 
-TEST_F(SessionTest, anotherBatchNeedsReset) {
+TEST_P(SessionTest, anotherBatchNeedsReset) {
   Tensor two = counting(2, 1), three = counting(3, 1);
   ASSERT_EQ(run(two), QCC1_OK);
   expectError(run(three), QCC1_ARGUMENT, "state 'past' has 2 in dimension 0, the inputs have 3");
@@ -154,7 +81,7 @@ TEST_F(SessionTest, anotherBatchNeedsReset) {
   EXPECT_EQ(run(three), QCC1_OK) << error.message;
 }
 
-TEST_F(SessionTest, originalSignature) {
+TEST_P(SessionTest, originalSignature) {
   Tensor x = counting(2, 1, 50), past = counting(2, 3);
   ASSERT_EQ(run(x, {"present", "total"}, 0, &past), QCC1_OK) << error.message;
   ASSERT_EQ(results[0].shape[1], 4);
@@ -170,7 +97,7 @@ TEST_F(SessionTest, originalSignature) {
   expectError(run(x, {}, 0, &other), QCC1_ARGUMENT, "'past' has 3 in dimension 0 (batch), other inputs have 2");
 }
 
-TEST_F(SessionTest, wrongInputsAreNamed) {
+TEST_P(SessionTest, wrongInputsAreNamed) {
   Tensor x = counting(1, 2);
   DLTensor view = x.view();
   int64_t zero = 0;
@@ -192,8 +119,9 @@ TEST_F(SessionTest, wrongInputsAreNamed) {
   bad.shape = wide;
   expectError(runWith({{"x", &bad}, {"mode", &mode}}), QCC1_ARGUMENT, "input 'x': dimension 2 (width) is 3");
   bad = view;
-  bad.device.device_type = 2;
-  expectError(runWith({{"x", &bad}, {"mode", &mode}}), QCC1_ARGUMENT, "not in the CPU's memory");
+  bad.device = {2, 7};
+  expectError(runWith({{"x", &bad}, {"mode", &mode}}), QCC1_ARGUMENT,
+              isOnDevice() ? "neither in the CPU's memory nor" : "not in the CPU's memory");
   bad = view;
   bad.data = nullptr;
   expectError(runWith({{"x", &bad}, {"mode", &mode}}), QCC1_ARGUMENT, "'x' has no data");
@@ -203,7 +131,7 @@ TEST_F(SessionTest, wrongInputsAreNamed) {
   EXPECT_EQ(runWith({{"x", &view}, {"mode", &mode}}), QCC1_OK) << error.message;
 }
 
-TEST_F(SessionTest, stridedAndMisalignedInputs) {
+TEST_P(SessionTest, stridedAndMisalignedInputs) {
   int64_t zero = 0, shape[3] = {2, 3, 4}, strides[3] = {1, 2, 6};
   DLTensor mode = {&zero, {1, 0}, 0, {0, 64, 1}, nullptr, nullptr, 0};
   Tensor columns = counting(2, 3);
@@ -223,7 +151,7 @@ TEST_F(SessionTest, stridedAndMisalignedInputs) {
   EXPECT_EQ(values(0), x.values);
 }
 
-TEST_F(SessionTest, failuresInsideTheProgram) {
+TEST_P(SessionTest, failuresInsideTheProgram) {
   Tensor x = counting(1, 2);
   for (int threads : {1, 4}) {
     open(threads);
@@ -239,7 +167,7 @@ TEST_F(SessionTest, failuresInsideTheProgram) {
   }
 }
 
-TEST_F(SessionTest, outputsOutliveSessionAndModel) {
+TEST_P(SessionTest, outputsOutliveSessionAndModel) {
   Tensor x = counting(1, 1);
   ASSERT_EQ(run(x, {"y"}), QCC1_OK);
   qcc1_model_close(model);
@@ -251,13 +179,13 @@ TEST_F(SessionTest, outputsOutliveSessionAndModel) {
   EXPECT_EQ(static_cast<float *>(kept[0]->dl_tensor.data)[3], 16.0f);
 }
 
-TEST_F(SessionTest, sessionsRunAtOnce) {
+TEST_P(SessionTest, sessionsRunAtOnce) {
   std::vector<std::thread> threads;
   std::vector<int64_t> lengths(4);
   for (int i = 0; i < 4; ++i)
     threads.emplace_back([&, i] {
       qcc1_session *own = nullptr;
-      qcc1_session_options options = {sizeof(options), 2, nullptr, 0};
+      qcc1_session_options options = {sizeof(options), 2, nullptr, 0, 0};
       if (qcc1_session_open(model, &options, &own, nullptr) != QCC1_OK)
         return;
       Tensor x = counting(1, 1 + i);
@@ -276,12 +204,18 @@ TEST_F(SessionTest, sessionsRunAtOnce) {
   EXPECT_EQ(lengths, std::vector<int64_t>({50, 100, 150, 200}));
 }
 
-TEST_F(SessionTest, wrongOptions) {
+TEST_P(SessionTest, wrongOptions) {
   qcc1_session *other = nullptr;
-  qcc1_session_options options = {sizeof(options), -1, nullptr, 0};
+  qcc1_session_options options = {sizeof(options), -1, nullptr, 0, 0};
   expectError(qcc1_session_open(model, &options, &other, &error), QCC1_ARGUMENT, "-1 threads");
   EXPECT_EQ(other, nullptr);
   EXPECT_EQ(qcc1_session_length(session, 1), -1);
 }
+
+#if TINY_EMULATED
+INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("cpu", "emulate"));
+#else
+INSTANTIATE_TEST_SUITE_P(Devices, SessionTest, ::testing::Values("cpu"));
+#endif
 
 } // namespace

@@ -13,6 +13,7 @@
 #include <iterator>
 #include <string>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace qcc::test {
@@ -48,19 +49,29 @@ inline Manifest tinyManifest() {
   return manifest;
 }
 
+// The target whose host part is TinyDeviceProgram.c.
+inline Manifest::Target tinyDeviceTarget(const std::string &architecture = "sm_80") {
+  return {"device", {}, "code/device.so", {"cuda", {{architecture, "ptx", "code/device.ptx"}}}};
+}
+
+using Parts = std::vector<std::pair<std::string, std::vector<uint8_t>>>;
+
 // Writes the artifact; false with the writer's reason in `error`.
 inline bool writeTiny(const std::string &path, const Manifest &manifest, const std::vector<uint8_t> &code,
-                      std::string &error) {
+                      std::string &error, const Parts &more = {}) {
   WeightLayout layout;
   layout.add("w", DataType::F32, {4}, 16);
   layout.add("codes", DataType::I4, {7, 3}, 11);
   const float w[4] = {1, 2, 3, 4};
   const uint8_t codes[11] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
   ArtifactWriter writer(path);
-  bool good = writer.addFile("code/tiny.so", code.data(), code.size()) && writer.addFile("tokenizer.bin", "abc", 3) &&
-              writer.beginWeights(layout) && writer.appendWeights(w, 6) &&
-              writer.appendWeights(reinterpret_cast<const char *>(w) + 6, 10) && writer.appendWeights(codes, 11) &&
-              writer.endWeights() && writer.finish(manifest);
+  bool good = true;
+  for (const auto &[name, bytes] : more)
+    good = good && writer.addFile(name, bytes.data(), bytes.size());
+  good = good && writer.addFile("code/tiny.so", code.data(), code.size()) &&
+         writer.addFile("tokenizer.bin", "abc", 3) && writer.beginWeights(layout) && writer.appendWeights(w, 6) &&
+         writer.appendWeights(reinterpret_cast<const char *>(w) + 6, 10) && writer.appendWeights(codes, 11) &&
+         writer.endWeights() && writer.finish(manifest);
   error = writer.error();
   return good;
 }

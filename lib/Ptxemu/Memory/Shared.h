@@ -1,0 +1,68 @@
+// The shared memory of a block, and the order of what happens to it.
+#ifndef QCC_LIB_PTXEMU_MEMORY_SHARED_H
+#define QCC_LIB_PTXEMU_MEMORY_SHARED_H
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+namespace qcc::ptxemu {
+
+// An actor's count of how far each actor has come, as it knows. Actor 2w is the threads of the cluster's warp w, actor
+// 2w + 1 is what they have started to happen asynchronously.
+using Clocks = std::vector<uint32_t>;
+
+void join(Clocks &into, const Clocks &from);
+
+// What is known together with a barrier or a flag: the clocks, and how much of them the async proxy sees.
+struct Knowledge {
+  Clocks seen, seenByProxy;
+  bool empty() const { return seen.empty(); }
+  void join(const Knowledge &other);
+};
+
+// Who touches memory. Lanes of one warp count as ordered.
+struct Actor {
+  uint16_t id = 0;
+  uint32_t clock = 0;
+  const Knowledge *knowledge = nullptr;
+  bool isAsync = false;  // its operations are not ordered among themselves
+  bool isGeneric = true; // the generic proxy: what it writes needs a fence before the async proxy reads it
+  bool isStrong = false; // volatile, relaxed and atomic accesses race with no others of their kind
+};
+
+constexpr uint16_t nobody = 0xffff, several = 0xfffe;
+
+// Four bytes of shared memory.
+struct Cell {
+  uint32_t writeClock = 0, readClock = 0;
+  uint16_t writer = nobody, reader = nobody;
+  bool isGeneric = true, isStrong = false, isStrongRead = false;
+};
+
+// What is wrong with an access.
+struct Conflict {
+  enum Kind : uint8_t { None, Unwritten, WriteBefore, ReadBefore, Proxy };
+  Kind kind = None;
+  uint32_t byte = 0;
+  uint16_t other = nobody; // actor
+};
+
+struct SharedMemory {
+  std::vector<uint8_t> bytes;
+  std::vector<Cell> cells;
+  std::unordered_map<uint32_t, Clocks> readers;  // of cells with several
+  std::unordered_map<uint32_t, Knowledge> flags; // what strong writes to an address tell its strong readers
+
+  void reset(uint32_t size, bool withCells);
+  // Records an access to cells and says what is wrong with it.
+  Conflict access(uint32_t offset, uint32_t size, bool isWrite, const Actor &actor);
+
+private:
+  Conflict accessCell(uint32_t index, bool isWrite, const Actor &actor);
+  void addReader(uint32_t index, Cell &cell, const Actor &actor);
+};
+
+} // namespace qcc::ptxemu
+
+#endif // QCC_LIB_PTXEMU_MEMORY_SHARED_H
