@@ -1,4 +1,5 @@
 #include "Streamed.h"
+#include "qcc/Target/DeviceAttention.h"
 #include "qcc/Tile/Contraction.h"
 
 using namespace mlir;
@@ -41,11 +42,6 @@ StoredRows StoredRows::make(Lowering &lowering, Type element, Dim batch, Dim hea
   return rows;
 }
 
-Value StoredRows::start(Kernel &k, Value b, Value h, Value t) const {
-  Value place = k.add(k.mul(b, k.dim(batch)), k.mul(h, k.dim(head)));
-  return k.add(k.dim(offset), k.add(place, k.mul(t, k.dim(position))));
-}
-
 LogicalResult qcc::requireEqual(Infer &infer, ArrayRef<std::pair<Dim, Dim>> pairs) {
   for (auto [a, b] : pairs) {
     auto x = constantOf(a), y = constantOf(b);
@@ -56,36 +52,15 @@ LogicalResult qcc::requireEqual(Infer &infer, ArrayRef<std::pair<Dim, Dim>> pair
   return success();
 }
 
-static Value divide(Kernel &k, Value a, Value b) { return arith::DivFOp::create(k.b, a, b); }
 static Value exponential(Kernel &k, Value x) { return math::ExpOp::create(k.b, x); }
 // LLVM vectorizes a reduction by its own maximum, not by the comparison and selection that arith's becomes.
 static Value largest(Kernel &k, Value a, Value b) { return LLVM::MaximumOp::create(k.b, a, b); }
 static Value minusInfinity(Kernel &k, Type type) { return lowestNumber(k.b, type); }
-/// x - max, where max is -inf only when every x is: then 0 keeps exp(-inf) = 0.
-static Value shiftOf(Kernel &k, Value max, Type type) {
-  Value none = arith::CmpFOp::create(k.b, arith::CmpFPredicate::OEQ, max, minusInfinity(k, type));
-  return k.select(none, numberConstant(k.b, type, 0), max);
-}
 static Value minus(Kernel &k, Value a, Value b) { return arith::SubFOp::create(k.b, a, b); }
 /// A sum whose order is free, so that it can run in lanes of a vector.
 static Value addFreely(Kernel &k, Value a, Value b) {
   return arith::AddFOp::create(k.b, a, b, arith::FastMathFlags::contract | arith::FastMathFlags::reassoc);
 }
-static Value reciprocalOrZero(Kernel &k, Value total, Type type) {
-  Value zero = numberConstant(k.b, type, 0);
-  Value empty = arith::CmpFOp::create(k.b, arith::CmpFPredicate::OEQ, total, zero);
-  return k.select(empty, zero, divide(k, numberConstant(k.b, type, 1), total));
-}
-
-static Value scaleOf(Kernel &k, const StreamedAttention &a, Type type) {
-  if (a.scale)
-    return numberConstant(k.b, type, *a.scale);
-  if (auto size = constantOf(a.size))
-    return numberConstant(k.b, type, 1 / std::sqrt(double(*size)));
-  Value size = arith::SIToFPOp::create(k.b, type, k.dim(a.size));
-  return divide(k, numberConstant(k.b, type, 1), math::SqrtOp::create(k.b, size));
-}
-
 namespace {
 /// Thread scratch where the size is a small constant, otherwise a part of a buffer for each unit.
 struct Area {
@@ -342,13 +317,6 @@ void Writer::accumulate(Value lanes, Value columns, Value depth, llvm::function_
   });
 }
 
-static Value capped(Kernel &k, const StreamedAttention &a, Value score, Type type) {
-  if (a.softcap == 0)
-    return score;
-  Value cap = numberConstant(k.b, type, a.softcap);
-  return multiply(k, math::TanhOp::create(k.b, divide(k, score, cap)), cap);
-}
-
 /// Makes the scores of a lane its weights under the largest score so far, by which what was summed before is corrected.
 void Writer::weigh(Value lane, Value start, Value count) {
   Value zero = k.constant(0), from = zero, to = count, line = k.mul(lane, k.constant(keyBlock));
@@ -383,16 +351,6 @@ void Writer::weigh(Value lane, Value start, Value count) {
   Value base = k.mul(lane, k.dim(a.valueSize));
   k.loop(base, k.add(base, k.dim(a.valueSize)),
          [&](Value i) { put(results, i, multiply(k, get(results, i), correction)); });
-}
-
-/// The factor that makes weighted sums under `max` the result, where `total` is the sum of weights.
-static Value normalizer(Kernel &k, const StreamedAttention &a, Value head, Value max, Value total, Type c) {
-  if (!a.sink)
-    return reciprocalOrZero(k, total, c);
-  Value sink = a.sink(k, head), shift = shiftOf(k, largest(k, max, sink), c);
-  Value correction = exponential(k, minus(k, max, shift));
-  Value all = plus(k, multiply(k, total, correction), exponential(k, minus(k, sink, shift)));
-  return multiply(k, correction, reciprocalOrZero(k, all, c));
 }
 
 void Writer::finish(Value chunk) {
@@ -466,7 +424,10 @@ void Writer::combine() {
   k.launch(d.product(space), work);
 }
 
-void qcc::emitAttention(Lowering &lowering, const StreamedAttention &attention) { Writer(lowering, attention).write(); }
+void qcc::emitAttention(Lowering &lowering, const StreamedAttention &attention) {
+  if (!lowering.facts.device || !emitDeviceAttention(lowering, attention))
+    Writer(lowering, attention).write();
+}
 
 void qcc::emitScores(Lowering &lowering, const StreamedAttention &a, ScoreMode mode, Value result) {
   Dimensions &d = lowering.dims;
