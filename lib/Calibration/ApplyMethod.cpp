@@ -8,6 +8,7 @@
 #include "qcc/Algorithm/SmoothQuant.h"
 #include "qcc/Algorithm/Statistics.h"
 #include "qcc/Calibration/Methods.h"
+#include "qcc/Pack/PackedLayout.h"
 #include "qcc/Pack/WeightMatrix.h"
 #include "llvm/Support/Threading.h"
 
@@ -15,6 +16,7 @@ using namespace mlir;
 using namespace qcc;
 
 static constexpr double smoothingAlpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
+static constexpr int64_t searchedTokens = 128; // that an α is searched by
 
 static bool roundsFormat(const Format &format) { return format.element->bits() < 32; }
 
@@ -22,8 +24,8 @@ namespace {
 /// One group on its way through the steps of a method.
 class GroupQuantizer {
 public:
-  GroupQuantizer(LinearGroup &group, const Format &format, const Activations *activations)
-      : group(group), format(format), columns(group.columns()),
+  GroupQuantizer(LinearGroup &group, const Format &format, const Method &method, const Activations *activations)
+      : group(group), format(format), method(method), columns(group.columns()),
         threads(llvm::hardware_concurrency().compute_thread_count()) {
     for (qnt::LinearOp linear : group.linears) {
       auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
@@ -92,6 +94,22 @@ private:
     covariance = sum.matrix();
     meanAbsolute = moments.meanAbsolute();
     maxAbsolute = moments.maxAbsolute();
+    if (method.has("smoothquant"))
+      takeTokens(activations);
+  }
+
+  /// Some tokens, evenly spread.
+  void takeTokens(const Activations &activations) {
+    int64_t all = 0, passed = 0;
+    for (size_t sample = 0; sample < activations.samples(); ++sample)
+      all += activations[sample].rows;
+    int64_t step = std::max<int64_t>(1, all / searchedTokens);
+    for (size_t sample = 0; sample < activations.samples(); ++sample) {
+      MatrixView view = activations[sample];
+      for (int64_t row = 0; row < view.rows; ++row)
+        if (passed++ % step == 0)
+          tokens.insert(tokens.end(), view.row(row), view.row(row) + columns);
+    }
   }
 
   AwqOptions awqOptions() const {
@@ -100,10 +118,34 @@ private:
     return options;
   }
 
+  /// What activations are rounded to by the group's compute type; nothing where they are not.
+  std::optional<Format> activationFormat() const {
+    StringRef act = qnt::LinearOp(group.linears.front()).getAct();
+    if (act == "f32")
+      return std::nullopt;
+    int64_t block = PackedLayout::of(format, view(0).rows, columns).block;
+    std::string name = act == "fp8-static"    ? "fp8-tensor"
+                       : act == "int8-static" ? "int8-tensor"
+                       : block < columns      ? "int8-g" + std::to_string(block)
+                                              : "int8";
+    auto found = findFormat(name);
+    if (found)
+      return *found;
+    llvm::consumeError(found.takeError());
+    return llvm::cantFail(findFormat("int8"));
+  }
+
   Result<InputScales> smoothing() const {
+    auto activation = activationFormat();
+    if (!method.alpha() && roundsFormat(format) && activation) {
+      SmoothingOptions options;
+      options.threads = threads;
+      MatrixView samples(tokens, int64_t(tokens.size()) / columns, columns);
+      return searchSmoothing(format, *activation, views(), samples, maxAbsolute, options);
+    }
     InputScales result;
-    result.alpha = smoothingAlpha;
-    result.scales = smoothingScales(maxAbsolute, maxByColumn(views()), smoothingAlpha);
+    result.alpha = method.alpha().value_or(smoothingAlpha);
+    result.scales = smoothingScales(maxAbsolute, maxByColumn(views()), result.alpha);
     return result;
   }
 
@@ -190,12 +232,13 @@ private:
 
   LinearGroup &group;
   const Format &format;
+  const Method &method;
   int64_t columns;
   unsigned threads;
   std::vector<qnt::WeightOp> weights;
   std::vector<std::vector<float>> matrices;
   std::vector<double> covariance, meanAbsolute;
-  std::vector<float> maxAbsolute;
+  std::vector<float> maxAbsolute, tokens;
   bool isScaled = false;
 };
 } // namespace
@@ -248,7 +291,7 @@ FailureOr<std::vector<WeightQuality>> qcc::applyMethods(ModuleOp module, const S
   auto quantize = [&](LinearGroup &group, const Activations *activations) -> LogicalResult {
     for (GroupPart &part : partsOf(group)) {
       Method method = llvm::cantFail(Method::parse(part.method)); // chosen already
-      GroupQuantizer quantizer(part.group, part.format, method.needsData() ? activations : nullptr);
+      GroupQuantizer quantizer(part.group, part.format, method, method.needsData() ? activations : nullptr);
       for (const MethodRow *step : method.steps())
         if (failed(quantizer.apply(*step)))
           return failure();

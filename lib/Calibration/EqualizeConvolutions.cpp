@@ -11,7 +11,7 @@ using namespace qcc;
 
 static constexpr int mostRounds = 40;
 static constexpr double evenEnough = 1e-3; // of a scale from 1: then the ranges are equal
-static constexpr double alpha = 0.5;       // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
+static constexpr double usualAlpha = 0.5;       // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
 
 static int64_t groupsOf(onnx::NodeOp conv) { return Node(conv).intAttr("group", 1); }
 
@@ -102,12 +102,13 @@ void qcc::equalizePairs(ArrayRef<ConvolutionPair> pairs) {
   }
 }
 
-std::vector<float> qcc::smoothingOf(const ConvolutionPair &pair, const std::vector<float> &maxInput) {
+std::vector<float> qcc::smoothingOf(const ConvolutionPair &pair, const std::vector<float> &maxInput,
+                                    std::optional<double> alpha) {
   ByInput order(pair);
   std::vector<float> second = byInput(pair, order);
   bool isDepthwise = weightShape(pair.second)[1] == 1;
   std::vector<float> maxWeight = maxByColumn({MatrixView(second, order.rows, order.columns)});
-  std::vector<float> scales = smoothingScales(maxInput, maxWeight, isDepthwise ? 1 : alpha);
+  std::vector<float> scales = smoothingScales(maxInput, maxWeight, alpha.value_or(isDepthwise ? 1 : usualAlpha));
   // One factor for all changes nothing: it keeps numbers near what they were.
   double mean = 0;
   for (float scale : scales)

@@ -1,5 +1,7 @@
 #include "qcc/Calibration/Methods.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -23,7 +25,16 @@ ArrayRef<MethodRow> qcc::allMethods() {
 
 llvm::Expected<Method> Method::parse(StringRef text) {
   Method method;
-  for (StringRef name : llvm::split(text, '+')) {
+  for (StringRef step : llvm::split(text, '+')) {
+    StringRef name = step.split('=').first, number = step.split('=').second;
+    if (step.contains('=')) {
+      double alpha = 0;
+      if (name != "smoothquant")
+        return llvm::createStringError("'" + step + "': only smoothquant takes a number, its alpha");
+      if (number.getAsDouble(alpha) || !(alpha >= 0 && alpha <= 1))
+        return llvm::createStringError("'" + step + "': alpha is a number from 0 to 1");
+      method.givenAlpha = alpha;
+    }
     const MethodRow *row = llvm::find_if(allMethods(), [&](const MethodRow &r) { return r.name == name; });
     if (row == allMethods().end()) {
       std::string names;
@@ -66,9 +77,9 @@ Method Method::ofLinears() const {
 }
 
 std::string Method::name() const {
-  std::string text;
+  std::string text, alphaText = givenAlpha ? llvm::formatv("={0}", llvm::format("%g", *givenAlpha)).str() : "";
   for (const MethodRow *row : rows)
     if (rows.size() == 1 || row->name != "rtn")
-      text += (text.empty() ? "" : "+") + row->name.str();
+      text += (text.empty() ? "" : "+") + row->name.str() + (row->name == "smoothquant" ? alphaText : "");
   return text;
 }

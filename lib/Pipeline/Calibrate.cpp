@@ -48,12 +48,13 @@ static WantedRange wantedBy(onnx::NodeOp convolution, bool wantsChannels) {
 /// Moves scales from convolutions into those that follow, as methods say.
 static LogicalResult scaleConvolutions(Compilation &c, ArrayRef<ConvolutionChoice> choices) {
   SmallVector<ConvolutionPair> equalized, smoothed;
+  SmallVector<std::optional<double>> alphas;
   for (const ConvolutionPair &pair : convolutionPairs(*c.module)) {
     auto choice = llvm::find_if(choices, [&](const ConvolutionChoice &other) { return other.op == pair.second; });
     if (choice->method.has("equalization"))
       equalized.push_back(pair);
     if (choice->isInt8 && choice->method.has("smoothquant"))
-      smoothed.push_back(pair);
+      smoothed.push_back(pair), alphas.push_back(choice->method.alpha());
   }
   equalizePairs(equalized);
   std::vector<WantedRange> wanted;
@@ -63,8 +64,8 @@ static LogicalResult scaleConvolutions(Compilation &c, ArrayRef<ConvolutionChoic
   if (failed(observed))
     return failure();
   // A scale between two leaves what others read as it was.
-  for (auto [pair, seen] : llvm::zip(smoothed, *observed))
-    scaleBetween(pair, smoothingOf(pair, seen.most));
+  for (auto [pair, seen, alpha] : llvm::zip(smoothed, *observed, alphas))
+    scaleBetween(pair, smoothingOf(pair, seen.most, alpha));
   return success();
 }
 

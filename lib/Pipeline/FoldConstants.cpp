@@ -28,6 +28,19 @@ static bool isReadThrough(onnx::NodeOp node) {
          });
 }
 
+/// Whether the node makes numbers of the codes of a convolution's weights, whose input is codes too: its kernel reads
+/// them as they are, in a quarter of the bytes.
+static bool isReadAsCodes(onnx::NodeOp node) {
+  return node.getDomain().empty() && node.getOpType() == "DequantizeLinear" &&
+         llvm::all_of(node->getUses(), [](OpOperand &use) {
+           auto conv = dyn_cast<onnx::NodeOp>(use.getOwner());
+           auto input = conv && conv.getDomain().empty() && conv.getOpType() == "Conv"
+                            ? conv->getOperand(0).getDefiningOp<onnx::NodeOp>()
+                            : onnx::NodeOp();
+           return input && input.getOpType() == "DequantizeLinear" && use.getOperandNumber() == 1;
+         });
+}
+
 /// Whether what shape inference resolved for the node (the index of a Gather, the start of a Slice, lengths to be
 /// checked) hangs on the lengths that a run has. Its results then differ between runs, however constant its operands
 /// and static its results are.
@@ -61,7 +74,7 @@ static bool isFoldable(onnx::NodeOp node, const llvm::DenseSet<Operation *> &con
       return false;
     out += bytesOf(type);
   }
-  if (out > freeBytes && isReadThrough(node))
+  if ((out > freeBytes && isReadThrough(node)) || (out > in && isReadAsCodes(node)))
     return false;
   return out <= freeBytes || out <= maxGrowth * in;
 }

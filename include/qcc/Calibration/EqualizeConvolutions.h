@@ -23,6 +23,7 @@ void equalizePairs(llvm::ArrayRef<ConvolutionPair> pairs);
 
 /// The scales by which SmoothQuant moves the ranges of activations, the largest magnitude in each channel that the
 /// second reads, into its weights. Where each channel has output channels of its own, their scales take all of it.
-std::vector<float> smoothingOf(const ConvolutionPair &pair, const std::vector<float> &maxInput);
+std::vector<float> smoothingOf(const ConvolutionPair &pair, const std::vector<float> &maxInput,
+                               std::optional<double> alpha);
 
 } // namespace qcc

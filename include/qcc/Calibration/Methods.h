@@ -26,7 +26,7 @@ inline constexpr llvm::StringLiteral keptMethod = "kept";
 /// Steps in order: any number that scale, then one that rounds; rounding to nearest when there is none.
 class Method {
 public:
-  /// Of text such as `awq+gptq`.
+  /// Of text such as `awq+gptq`, or `smoothquant=0.8+gptq` with SmoothQuant's α.
   static llvm::Expected<Method> parse(llvm::StringRef text);
 
   bool needsData() const;
@@ -40,9 +40,12 @@ public:
   /// As `parse` reads it.
   std::string name() const;
   llvm::ArrayRef<const MethodRow *> steps() const { return rows; }
+  /// SmoothQuant's α, where it is given and not searched for.
+  std::optional<double> alpha() const { return givenAlpha; }
 
 private:
   llvm::SmallVector<const MethodRow *> rows;
+  std::optional<double> givenAlpha;
 };
 
 /// How well one weight was quantized.
