@@ -28,6 +28,7 @@ struct CompileOptions {
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::vector<std::string> calibration;     // npz files of inputs
+  std::string calibrationCache;             // a folder for what methods have made; empty: none
   size_t measuredSamples = 8;               // of the calibration data, that the quality in the manifest is measured on
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
