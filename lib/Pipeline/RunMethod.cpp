@@ -71,8 +71,10 @@ LogicalResult qcc::runMethods(Compilation &c) {
   CodeCache cache;
   auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
   Progress progress;
-  auto qualities = applyMethods(*c.module, &samples, open, known ? &*known : nullptr,
-                                [&](const MethodProgress &done) { progress(done); });
+  auto qualities = applyMethods(*c.module, &samples, open, known ? &*known : nullptr, [&](const MethodProgress &done) {
+    progress(done);
+    c.releaseMemory();
+  });
   if (failed(qualities))
     return failure();
   for (const WeightQuality &quality : *qualities)
