@@ -1,274 +1,46 @@
 #include "dialects/onnx/Onnx.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "qcc/Algorithm/Awq.h"
-#include "qcc/Algorithm/Covariance.h"
-#include "qcc/Algorithm/Gptq.h"
-#include "qcc/Algorithm/Hqq.h"
-#include "qcc/Algorithm/SignRounding.h"
-#include "qcc/Algorithm/SmoothQuant.h"
-#include "qcc/Algorithm/Statistics.h"
 #include "qcc/Calibration/Methods.h"
-#include "qcc/Pack/PackedLayout.h"
 #include "qcc/Pack/WeightMatrix.h"
 #include "llvm/Support/Threading.h"
 
 using namespace mlir;
 using namespace qcc;
 
-static constexpr double smoothingAlpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
-static constexpr int64_t searchedTokens = 128; // that an α is searched by
+static qnt::WeightOp weightOf(qnt::LinearOp linear) { return linear.getWeight().getDefiningOp<qnt::WeightOp>(); }
 
-static bool roundsFormat(const Format &format) { return format.element->bits() < 32; }
-
-namespace {
-/// One group on its way through the steps of a method.
-class GroupQuantizer {
-public:
-  GroupQuantizer(LinearGroup &group, const Format &format, const Method &method, const Activations *activations)
-      : group(group), format(format), method(method), columns(group.columns()),
-        threads(llvm::hardware_concurrency().compute_thread_count()) {
-    for (qnt::LinearOp linear : group.linears) {
-      auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
-      weights.push_back(weight);
-      matrices.push_back(rowsOf(weight));
-    }
-    if (activations)
-      observe(*activations);
-  }
-
-  LogicalResult apply(const MethodRow &step) {
-    if (!roundsFormat(format))
-      return leaveUnrounded(step);
-    if (step.name == "awq")
-      return scale(searchAwqScales(format, views(), covariance.data(), meanAbsolute, awqOptions()));
-    if (step.name == "smoothquant")
-      return scale(smoothing());
-    std::shared_ptr<HessianFactor> factor;
-    if (step.name == "gptq") {
-      HessianOptions options;
-      options.activationOrder = true;
-      options.threads = threads;
-      auto made = HessianFactor::create(covariance.data(), columns, options);
-      if (!made)
-        return refuse(made.reason());
-      factor = std::make_shared<HessianFactor>(std::move(*made));
-    }
-    for (size_t i = 0; i < weights.size(); ++i) {
-      auto encoded = round(step, view(i), factor.get());
-      if (!encoded)
-        return refuse(encoded.reason());
-      qualities.push_back({weights[i].getResult(), signalToNoise(format, matrices[i], *encoded)});
-      setEncoded(weights[i], format, *encoded);
-    }
-    return success();
-  }
-
-  std::vector<WeightQuality> qualities;
-
-private:
-  /// See `Method::changes`.
-  LogicalResult leaveUnrounded(const MethodRow &step) {
-    if (step.name == "smoothquant")
-      return scale(smoothing());
-    if (step.rounds && isScaled)
-      for (size_t i = 0; i < weights.size(); ++i)
-        setRows(weights[i], matrices[i]);
-    return success();
-  }
-
-  MatrixView view(size_t i) const { return MatrixView(matrices[i], int64_t(matrices[i].size()) / columns, columns); }
-  std::vector<MatrixView> views() const {
-    std::vector<MatrixView> all;
-    for (size_t i = 0; i < matrices.size(); ++i)
-      all.push_back(view(i));
-    return all;
-  }
-
-  void observe(const Activations &activations) {
-    Covariance sum(columns, threads);
-    Moments moments(columns);
-    for (size_t sample = 0; sample < activations.samples(); ++sample) {
-      sum.add(activations[sample]);
-      moments.add(activations[sample]);
-    }
-    covariance = sum.matrix();
-    meanAbsolute = moments.meanAbsolute();
-    maxAbsolute = moments.maxAbsolute();
-    if (method.has("smoothquant"))
-      takeTokens(activations);
-  }
-
-  /// Some tokens, evenly spread.
-  void takeTokens(const Activations &activations) {
-    int64_t all = 0, passed = 0;
-    for (size_t sample = 0; sample < activations.samples(); ++sample)
-      all += activations[sample].rows;
-    int64_t step = std::max<int64_t>(1, all / searchedTokens);
-    for (size_t sample = 0; sample < activations.samples(); ++sample) {
-      MatrixView view = activations[sample];
-      for (int64_t row = 0; row < view.rows; ++row)
-        if (passed++ % step == 0)
-          tokens.insert(tokens.end(), view.row(row), view.row(row) + columns);
-    }
-  }
-
-  AwqOptions awqOptions() const {
-    AwqOptions options;
-    options.threads = threads;
-    return options;
-  }
-
-  /// What activations are rounded to by the group's compute type; nothing where they are not.
-  std::optional<Format> activationFormat() const {
-    StringRef act = qnt::LinearOp(group.linears.front()).getAct();
-    if (act == "f32")
-      return std::nullopt;
-    int64_t block = PackedLayout::of(format, view(0).rows, columns).block;
-    std::string name = act == "fp8-static"    ? "fp8-tensor"
-                       : act == "int8-static" ? "int8-tensor"
-                       : block < columns      ? "int8-g" + std::to_string(block)
-                                              : "int8";
-    auto found = findFormat(name);
-    if (found)
-      return *found;
-    llvm::consumeError(found.takeError());
-    return llvm::cantFail(findFormat("int8"));
-  }
-
-  Result<InputScales> smoothing() const {
-    auto activation = activationFormat();
-    if (!method.alpha() && roundsFormat(format) && activation) {
-      SmoothingOptions options;
-      options.threads = threads;
-      MatrixView samples(tokens, int64_t(tokens.size()) / columns, columns);
-      return searchSmoothing(format, *activation, views(), samples, maxAbsolute, options);
-    }
-    InputScales result;
-    result.alpha = method.alpha().value_or(smoothingAlpha);
-    result.scales = smoothingScales(maxAbsolute, maxByColumn(views()), result.alpha);
-    return result;
-  }
-
-  Result<EncodedMatrix> round(const MethodRow &step, MatrixView matrix, const HessianFactor *factor) const {
-    if (step.name == "gptq") {
-      GptqOptions options;
-      options.clip = ScaleSearch();
-      options.threads = threads;
-      auto result = gptq(format, matrix, *factor, options);
-      return result ? Result<EncodedMatrix>(std::move(result->encoded))
-                    : Result<EncodedMatrix>(Refusal{result.reason()});
-    }
-    if (step.name == "signround") {
-      SignRoundingOptions options;
-      options.threads = threads;
-      auto result = signRounding(format, matrix, covariance.data(), nearestScales(format, matrix), options);
-      return result ? Result<EncodedMatrix>(std::move(result->encoded))
-                    : Result<EncodedMatrix>(Refusal{result.reason()});
-    }
-    if (step.name == "hqq") {
-      HqqOptions options;
-      options.threads = threads;
-      auto scales = hqq(format, matrix, options);
-      return scales ? Result<EncodedMatrix>(encodeWithScales(format, matrix, *scales))
-                    : Result<EncodedMatrix>(Refusal{scales.reason()});
-    }
-    if (step.name == "importance") {
-      std::vector<double> squares(columns);
-      for (int64_t column = 0; column < columns; ++column)
-        squares[column] = covariance[column * (columns + 1)];
-      return encodeWithScales(format, matrix, searchScales(format, matrix, squares.data(), ScaleSearch(), threads));
-    }
-    return format.encode(llvm::ArrayRef(matrix.data, matrix.size()), matrix.rows, matrix.columns);
-  }
-
-  /// Multiplies the weights by the scales, and divides what they read.
-  LogicalResult scale(const Result<InputScales> &found) {
-    if (!found)
-      return refuse(found.reason());
-    const std::vector<float> &s = found->scales;
-    // A matrix that a lookup shares cannot be scaled for its products alone.
-    bool isShared = llvm::any_of(weights, [](qnt::WeightOp weight) { return !weight->hasOneUse(); });
-    if (isShared)
-      emitRemark(group.linears.front().getLoc()) << "its input is not scaled: a lookup shares the matrix";
-    if (isShared || llvm::all_of(s, [](float value) { return value == 1; }))
-      return success();
-    for (std::vector<float> &matrix : matrices)
-      for (size_t i = 0; i < matrix.size(); ++i)
-        matrix[i] *= s[i % columns];
-    for (int64_t i = 0; i < columns; ++i) {
-      meanAbsolute[i] /= s[i], maxAbsolute[i] /= s[i];
-      for (int64_t j = 0; j < columns; ++j)
-        covariance[i * columns + j] /= double(s[i]) * s[j];
-    }
-    std::vector<float> inverse;
-    for (float value : s)
-      inverse.push_back(1 / value);
-    divideInput(inverse);
-    isScaled = true;
-    return success();
-  }
-
-  void divideInput(ArrayRef<float> inverse) {
-    qnt::LinearOp first = group.linears.front();
-    OpBuilder b(first);
-    ArrayRef<char> bytes(reinterpret_cast<const char *>(inverse.data()), inverse.size() * sizeof(float));
-    std::string name = weights.front().getName().str() + ".input_scale";
-    ElementsAttr data = DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()),
-                                                       name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
-    Value scale =
-        onnx::WeightOp::create(b, first.getLoc(), RankedTensorType::get({columns}, b.getF32Type()), name, data);
-    Value x = first.getX();
-    auto product = onnx::NodeOp::create(b, first.getLoc(), TypeRange{x.getType()}, b.getStringAttr("Mul"),
-                                        b.getStringAttr(""), b.getI64IntegerAttr(14), b.getDictionaryAttr({}),
-                                        DictionaryAttr(), DenseI64ArrayAttr(), mlir::ValueRange{x, scale}, 0);
-    product->setAttr(inputScaleAttr, b.getUnitAttr());
-    for (qnt::LinearOp linear : group.linears)
-      linear.getXMutable().assign(product->getResult(0));
-  }
-
-  LogicalResult refuse(const std::string &reason) const {
-    return emitError(group.linears.front().getLoc()) << "cannot be quantized so: " << reason;
-  }
-
-  LinearGroup &group;
-  const Format &format;
-  const Method &method;
-  int64_t columns;
-  unsigned threads;
-  std::vector<qnt::WeightOp> weights;
-  std::vector<std::vector<float>> matrices;
-  std::vector<double> covariance, meanAbsolute;
-  std::vector<float> maxAbsolute, tokens;
-  bool isScaled = false;
-};
-} // namespace
+static int64_t rowsOf(qnt::LinearOp linear) {
+  return cast<RankedTensorType>(linear.getWeight().getType()).getDimSize(0);
+}
 
 namespace {
 /// Operations of a group that are quantized in the same way.
 struct GroupPart {
   Format format;
-  std::string method;
+  Method method;
   LinearGroup group;
+
+  double weights() const {
+    double sum = 0;
+    for (qnt::LinearOp linear : group.linears)
+      sum += double(rowsOf(linear)) * double(group.columns());
+    return sum;
+  }
 };
 } // namespace
-
-static std::string methodOf(qnt::LinearOp linear) {
-  auto method = linear->getAttrOfType<StringAttr>(methodAttr);
-  return method && method != keptMethod ? method.str() : "";
-}
 
 /// The group's operations that have a method, by format and method; those whose weights are encoded already are left
 /// out.
 static std::vector<GroupPart> partsOf(const LinearGroup &group) {
   std::vector<GroupPart> parts;
   for (qnt::LinearOp linear : group.linears) {
-    auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
-    Format format = llvm::cantFail(findFormat(weight.getFormat())); // chosen already
-    std::string method = methodOf(linear);
-    if (weight.getOrder() == "encoded" || method.empty())
+    auto name = linear->getAttrOfType<StringAttr>(methodAttr);
+    if (weightOf(linear).getOrder() == "encoded" || !name || name == keptMethod)
       continue;
-    auto part =
-        llvm::find_if(parts, [&](const GroupPart &p) { return p.format.name == format.name && p.method == method; });
+    Format format = llvm::cantFail(findFormat(weightOf(linear).getFormat())); // chosen already
+    Method method = llvm::cantFail(Method::parse(name.getValue()));
+    auto part = llvm::find_if(
+        parts, [&](const GroupPart &p) { return p.format.name == format.name && p.method.name() == method.name(); });
     if (part == parts.end())
       part = parts.insert(parts.end(), {format, method, {group.x, {}}});
     part->group.linears.push_back(linear);
@@ -276,38 +48,163 @@ static std::vector<GroupPart> partsOf(const LinearGroup &group) {
   return parts;
 }
 
+/// All that is asked for of a group's operations.
+static std::string askedOf(const LinearGroup &group) {
+  std::string text;
+  for (qnt::LinearOp linear : group.linears) {
+    auto method = linear->getAttrOfType<StringAttr>(methodAttr);
+    text +=
+        (weightOf(linear).getFormat() + " " + linear.getAct() + " " + (method ? method.getValue() : "") + "\n").str();
+  }
+  return text;
+}
+
 std::optional<Method> qcc::methodThatNeedsData(ModuleOp module) {
   for (const LinearGroup &group : linearGroups(module))
-    for (GroupPart &part : partsOf(group))
-      if (Method method = llvm::cantFail(Method::parse(part.method)); method.needsData())
-        return method;
+    for (const GroupPart &part : partsOf(group))
+      if (part.method.needsData())
+        return part.method;
   return std::nullopt;
 }
 
-FailureOr<std::vector<WeightQuality>> qcc::applyMethods(ModuleOp module, const Samples *samples, OpenModule open,
-                                                        llvm::function_ref<void(size_t, size_t)> progress) {
-  std::vector<WeightQuality> qualities;
-  size_t all = linearGroups(module).size(), done = 0;
-  auto quantize = [&](LinearGroup &group, const Activations *activations) -> LogicalResult {
-    for (GroupPart &part : partsOf(group)) {
-      Method method = llvm::cantFail(Method::parse(part.method)); // chosen already
-      GroupQuantizer quantizer(part.group, part.format, method, method.needsData() ? activations : nullptr);
-      for (const MethodRow *step : method.steps())
-        if (failed(quantizer.apply(*step)))
-          return failure();
-      llvm::append_range(qualities, quantizer.qualities);
-    }
-    progress(++done, all);
-    return success();
-  };
-  if (methodThatNeedsData(module)) {
-    auto visit = [&](LinearGroup &group, const Activations &activations) { return quantize(group, &activations); };
-    if (failed(visitGroups(module, *samples, open, visit)))
-      return failure();
-    return qualities;
+/// Multiplies what the operations read by a constant for each column.
+static void multiplyInput(const LinearGroup &group, ArrayRef<float> inverse) {
+  qnt::LinearOp first = group.linears.front();
+  OpBuilder b(first);
+  ArrayRef<char> bytes(reinterpret_cast<const char *>(inverse.data()), inverse.size() * sizeof(float));
+  std::string name = weightOf(first).getName().str() + ".input_scale";
+  ElementsAttr data = DenseResourceElementsAttr::get(RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type()),
+                                                     name, HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+  Value scale = onnx::WeightOp::create(b, first.getLoc(),
+                                       RankedTensorType::get({int64_t(inverse.size())}, b.getF32Type()), name, data);
+  Value x = first.getX();
+  auto product = onnx::NodeOp::create(b, first.getLoc(), TypeRange{x.getType()}, b.getStringAttr("Mul"),
+                                      b.getStringAttr(""), b.getI64IntegerAttr(14), b.getDictionaryAttr({}),
+                                      DictionaryAttr(), DenseI64ArrayAttr(), mlir::ValueRange{x, scale}, 0);
+  product->setAttr(inputScaleAttr, b.getUnitAttr());
+  for (qnt::LinearOp linear : group.linears)
+    linear.getXMutable().assign(product->getResult(0));
+}
+
+namespace {
+class Application {
+public:
+  Application(GroupCache *cache, llvm::function_ref<void(const MethodProgress &)> report)
+      : cache(cache), report(report), threads(llvm::hardware_concurrency().compute_thread_count()) {}
+
+  /// What is to be done in all.
+  void expect(ArrayRef<LinearGroup> groups) {
+    progress.all = groups.size();
+    for (const LinearGroup &group : groups)
+      for (const GroupPart &part : partsOf(group))
+        progress.weightsAll += part.weights();
   }
-  for (LinearGroup &group : linearGroups(module))
-    if (failed(quantize(group, nullptr)))
-      return failure();
-  return qualities;
+
+  LogicalResult quantize(LinearGroup &group, ReadActivations activations) {
+    std::string key = cache ? cache->next(askedOf(group)) : "";
+    bool isCached = true, isEmpty = true;
+    std::vector<GroupPart> parts = partsOf(group);
+    for (auto [i, part] : llvm::enumerate(parts)) {
+      isEmpty = false;
+      Location loc = part.group.linears.front().getLoc();
+      std::string partKey = key + "-" + std::to_string(i);
+      SmallVector<int64_t> rows;
+      for (qnt::LinearOp linear : part.group.linears)
+        rows.push_back(rowsOf(linear));
+      std::optional<GroupResult> result;
+      if (cache)
+        result = cache->load(partKey, part.format, rows, part.group.columns(), loc);
+      if (result) {
+        progress.weightsAll -= part.weights();
+      } else {
+        isCached = false;
+        result = compute(part, activations);
+        if (!result)
+          return failure();
+        if (cache)
+          cache->store(partKey, *result, loc);
+        progress.weightsDone += part.weights();
+      }
+      apply(part, *result);
+    }
+    ++progress.done, progress.fromCache += isCached && !isEmpty;
+    report(progress);
+    return success();
+  }
+
+  std::vector<WeightQuality> qualities;
+
+private:
+  std::optional<GroupResult> compute(GroupPart &part, ReadActivations read) {
+    std::vector<std::vector<float>> matrices;
+    for (qnt::LinearOp linear : part.group.linears)
+      matrices.push_back(qcc::rowsOf(weightOf(linear)));
+    MethodGroup group(part.format, std::move(matrices), part.group.columns(), threads);
+    group.setActivations(part.group.linears.front().getAct(), part.method.alpha());
+    if (part.method.needsData()) {
+      const Activations *activations = read();
+      if (!activations)
+        return std::nullopt;
+      if (llvm::Error error = group.observe(*activations, part.method.needs() == MethodRow::Covariance))
+        return refuse(part, std::move(error));
+    }
+    // A matrix that a lookup shares cannot be scaled for its products alone.
+    bool isShared = llvm::any_of(part.group.linears, [](qnt::LinearOp op) { return !weightOf(op)->hasOneUse(); });
+    for (const MethodRow *step : part.method.steps()) {
+      if (step->kind == MethodRow::OfConvolutions)
+        continue;
+      if (step->kind == MethodRow::ScalesInput && isShared) {
+        emitRemark(part.group.linears.front().getLoc()) << "its input is not scaled: a lookup shares the matrix";
+        continue;
+      }
+      if (!group.rounds() && !step->isForFloats)
+        continue;
+      if (llvm::Error error = step->apply(group))
+        return refuse(part, std::move(error));
+    }
+    if (!group.rounds())
+      group.keepRows();
+    return group.take();
+  }
+
+  static std::nullopt_t refuse(GroupPart &part, llvm::Error error) {
+    emitError(part.group.linears.front().getLoc()) << "cannot be quantized so: " << llvm::toString(std::move(error));
+    return std::nullopt;
+  }
+
+  void apply(const GroupPart &part, const GroupResult &result) {
+    for (auto [linear, made] : llvm::zip(part.group.linears, result.weights)) {
+      qnt::WeightOp weight = weightOf(linear);
+      if (made.codes) {
+        qualities.push_back({weight.getResult(), made.signalToNoise});
+        setEncoded(weight, part.format, *made.codes);
+      } else if (!made.rows.empty()) {
+        setRows(weight, made.rows);
+      }
+    }
+    if (!result.inverseScales.empty())
+      multiplyInput(part.group, result.inverseScales);
+  }
+
+  GroupCache *cache;
+  llvm::function_ref<void(const MethodProgress &)> report;
+  unsigned threads;
+  MethodProgress progress;
+};
+} // namespace
+
+FailureOr<std::vector<WeightQuality>> qcc::applyMethods(ModuleOp module, const Samples *samples, OpenModule open,
+                                                        GroupCache *cache,
+                                                        llvm::function_ref<void(const MethodProgress &)> progress) {
+  Application application(cache, progress);
+  SmallVector<LinearGroup> groups = linearGroups(module);
+  application.expect(groups);
+  if (cache)
+    cache->start(module, samples ? *samples : Samples());
+  auto visit = [&](LinearGroup &group, ReadActivations activations) {
+    return application.quantize(group, activations);
+  };
+  if (failed(visitGroups(module, samples ? *samples : Samples(), open, visit)))
+    return failure();
+  return std::move(application.qualities);
 }

@@ -35,6 +35,10 @@ constexpr Family families[] = {
     {"int8", "int8", "uint8", "float32", "float16", 0, Groups | Tiles | Zeros | Wide, "8-bit integers within +-127"},
     {"int4", "int4", "uint4", "float32", "float16", 0, Groups | Zeros | Wide,
      "4-bit integers within +-7; with a zero, 0 to 15"},
+    {"int3", "int3", "uint3", "float32", "float16", 0, Groups | Zeros | Wide,
+     "3-bit integers within +-3; with a zero, 0 to 7"},
+    {"int2", "int2", "uint2", "float32", "float16", 0, Groups | Zeros | Wide,
+     "2-bit integers within +-1; with a zero, 0 to 3"},
     {"fp8", "e4m3", "", "float32", "float32", 0, Groups | Tiles, "8-bit floats of 3 mantissa bits"},
     {"fp8-e5m2", "e5m2", "", "float32", "float32", 0, Groups | Tiles, "8-bit floats of 2 mantissa bits"},
     {"nf4", "nf4", "", "float32", "float32", 64, Groups, "16 quantiles of the normal distribution (QLoRA)"},
@@ -45,10 +49,12 @@ constexpr Family families[] = {
 };
 
 /// The formats that listings show and tests run over.
-constexpr StringRef listed[] = {
-    "float32",  "float16",  "bfloat16",  "int8",          "int8-tensor",    "int8-g32", "int8-g32-asym", "int4",
-    "int4-g32", "int4-g64", "int4-g128", "int4-g32-asym", "int4-g128-asym", "fp8",      "fp8-tensor",    "fp8-b128x128",
-    "fp8-e5m2", "nf4",      "mxint8",    "mxfp8",         "mxfp4",          "nvfp4"};
+constexpr StringRef listed[] = {"float32",   "float16",       "bfloat16",       "int8",          "int8-tensor",
+                                "int8-g32",  "int8-g32-asym", "int4",           "int4-g32",      "int4-g64",
+                                "int4-g128", "int4-g32-asym", "int4-g128-asym", "int3",          "int3-g32",
+                                "int3-g128", "int3-g32-asym", "int3-g128-asym", "int2-g32-asym", "int2-g128-asym",
+                                "fp8",       "fp8-tensor",    "fp8-b128x128",   "fp8-e5m2",      "nf4",
+                                "mxint8",    "mxfp8",         "mxfp4",          "nvfp4"};
 
 llvm::Error refuse(const llvm::Twine &message) { return llvm::createStringError(llvm::Twine("format ") + message); }
 
@@ -72,9 +78,12 @@ llvm::Error applySuffix(Format &format, const Family &family, StringRef suffix) 
   }
   if (suffix.starts_with("g") && family.suffixes & Groups && !sizes.getAsInteger(10, format.block)) {
     format.scale = findScaleCodec(family.blockScale);
-    if (isBlock(format.block))
+    // 3-bit codes are packed for 32 columns at once.
+    int64_t smallest = format.element->bits() == 3 ? 32 : 16;
+    if (isBlock(format.block) && format.block >= smallest)
       return llvm::Error::success();
-    return refuse("'" + format.name + "': a block has 16, 32, 64, 128 or 256 elements");
+    return refuse("'" + format.name + "': a block has " + (smallest == 16 ? "16, " : "") +
+                  "32, 64, 128 or 256 elements");
   }
   auto [height, width] = sizes.split('x');
   if (suffix.starts_with("b") && family.suffixes & Tiles && !height.getAsInteger(10, format.blockRows) &&

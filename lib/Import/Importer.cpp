@@ -469,5 +469,7 @@ OwningOpRef<ModuleOp> qcc::importModel(StringRef path, MLIRContext &context, con
   OwningOpRef<ModuleOp> module = Importer(*file, context, options).run(proto);
   if (options.filesRead)
     llvm::append_range(*options.filesRead, file->paths());
+  if (options.mappings)
+    llvm::append_range(*options.mappings, file->mappings());
   return module;
 }

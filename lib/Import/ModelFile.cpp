@@ -38,6 +38,12 @@ MappedFile::~MappedFile() {
     munmap(const_cast<char *>(data), size);
 }
 
+void MappedFile::releasePages() const {
+  // Nothing was written through the mapping, so that there is nothing to lose.
+  if (data)
+    madvise(const_cast<char *>(data), size, MADV_DONTNEED);
+}
+
 namespace {
 /// Copies a protobuf message without its large tensor data. It understands the wire format and the few field numbers on
 /// the way to a TensorProto; everything else is copied as it is. https://protobuf.dev/programming-guides/encoding
@@ -180,6 +186,13 @@ Expected<ModelFile> ModelFile::open(StringRef path) {
   if (!Slimmer(bytes).model(bytes, result.slim))
     return fail("'" + result.modelPath + "' is not an ONNX model: its protobuf is malformed or cut short");
   return result;
+}
+
+std::vector<std::shared_ptr<MappedFile>> ModelFile::mappings() const {
+  std::vector<std::shared_ptr<MappedFile>> all = {model};
+  for (const auto &other : others)
+    all.push_back(other.second);
+  return all;
 }
 
 Expected<FileRange> ModelFile::external(StringRef location, int64_t offset, int64_t length) {

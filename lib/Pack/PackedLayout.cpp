@@ -6,12 +6,12 @@
 
 using namespace qcc;
 
-/// Whether a table of integers is the codes as two's complement numbers of 4 bits.
-static bool isTwosComplement(const std::vector<int8_t> &table) {
+/// Whether a table of integers is the codes as two's complement numbers.
+static bool isTwosComplement(const std::vector<int8_t> &table, unsigned bits) {
   for (size_t code = 0; code < table.size(); ++code)
-    if (table[code] != llvm::SignExtend32<4>(code))
+    if (table[code] != llvm::SignExtend32(uint32_t(code), bits))
       return false;
-  return table.size() == 16;
+  return !table.empty();
 }
 
 PackedLayout PackedLayout::of(const Format &format, int64_t rows, int64_t columns) {
@@ -26,19 +26,32 @@ PackedLayout PackedLayout::of(const Format &format, int64_t rows, int64_t column
     layout.scaleBytes = format.blockRows == 1 ? format.scale->bits() / 8 : 4;
   layout.hasZero = format.hasZero;
   layout.hasRowScales = !format.isPlain() && (wholeRows || format.scale->tensorScaleFor() != 0);
-  if (auto view = format.element->integerView(); view && isTwosComplement(view->table))
-    layout.bias = 8;
+  if (auto view = format.element->integerView(); view && isTwosComplement(view->table, layout.codeBits))
+    layout.bias = 1 << (layout.codeBits - 1);
   layout.movesToSigned = layout.hasZero && layout.codeBits == 8;
   return layout;
 }
 
 /// Code (row, column) of an encoded matrix.
 static uint32_t codeAt(const uint8_t *row, unsigned bits, int64_t column) {
-  if (bits < 8)
-    return row[column * bits / 8] >> (column * bits % 8) & ((1u << bits) - 1);
   uint32_t code = 0;
+  if (bits < 8) {
+    int64_t first = column * bits / 8, last = (column * bits + bits - 1) / 8;
+    code = row[first] | uint32_t(row[last]) << (last - first) * 8;
+    return code >> (column * bits % 8) & ((1u << bits) - 1);
+  }
   std::memcpy(&code, row + column * (bits / 8), bits / 8);
   return code;
+}
+
+/// Adds the code of a block's column to its lane.
+static void packCode(const PackedLayout &layout, uint32_t code, int64_t column, uint8_t *lane) {
+  int64_t place = column % layout.chunkColumns(), perPlane = 32 / layout.planeBits();
+  uint8_t *chunk = lane + column / layout.chunkColumns() * layout.chunkBytes() + column % 4;
+  uint32_t low = code & ((1u << layout.planeBits()) - 1);
+  chunk[place / perPlane * PackedLayout::planeBytes] |= low << (place % perPlane / 4 * layout.planeBits());
+  if (layout.codeBits == 3)
+    chunk[2 * PackedLayout::planeBytes] |= (code >> 2) << (place / 4);
 }
 
 namespace {
@@ -86,14 +99,13 @@ void qcc::packTiles(const PackedLayout &layout, const Format &format, const Enco
     for (int64_t r = 0; r < tileRows && firstRow + r < layout.rows; ++r) {
       const uint8_t *row = &matrix.codes[(firstRow + r) * rowBytes];
       uint8_t *lane = to + r * 4;
-      if (bits == 4)
-        for (int64_t c = 0; c < columns; ++c) {
-          uint32_t code = codeAt(row, 4, from + c) ^ uint32_t(layout.bias);
-          lane[c / 8 * 64 + c % 4] |= code << (c % 8 / 4 * 4);
-        }
+      if (bits < 8)
+        for (int64_t c = 0; c < columns; ++c)
+          packCode(layout, codeAt(row, bits, from + c) ^ uint32_t(layout.bias), c, lane);
       else // a chunk's lane is four bytes of the row as they are
         for (int64_t c = 0, step = layout.chunkColumns(), bytes = bits / 8; c < columns; c += step)
-          std::memcpy(lane + c / step * 64, row + (from + c) * bytes, std::min(step, columns - c) * bytes);
+          std::memcpy(lane + c / step * PackedLayout::planeBytes, row + (from + c) * bytes,
+                      std::min(step, columns - c) * bytes);
       if (layout.movesToSigned)
         for (int64_t c = 0; c < columns; ++c)
           lane[c / 4 * 64 + c % 4] ^= 0x80;

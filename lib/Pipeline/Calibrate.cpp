@@ -140,7 +140,7 @@ static LogicalResult scaleLinears(Compilation &c) {
     linears.push_back(linear);
     if (auto name = linear->getAttrOfType<StringAttr>(methodAttr); name && name != keptMethod)
       isScaled |= llvm::any_of(llvm::cantFail(Method::parse(name)).steps(),
-                               [](const MethodRow *row) { return !row->rounds; });
+                               [](const MethodRow *row) { return row->kind == MethodRow::ScalesInput; });
   });
   if (isScaled) {
     std::vector<WantedRange> wanted;

@@ -17,14 +17,18 @@ LogicalResult qcc::measureDivergence(Compilation &c) {
                           options.method = "rtn";
   options.budget.clear(), options.mostDivergence = 0;
   options.dumpStatesTo.clear(), options.dumpKernelsTo.clear(), options.files.clear();
-  Compilation reference(c.context, options);
-  if (failed(runStages(reference, "", "artifact")))
-    return failure();
-  auto expected = openProgram(reference), actual = openProgram(c);
+  auto openFloat = [&]() -> llvm::Expected<std::unique_ptr<Program>> {
+    Compilation reference(c.context, options);
+    if (failed(runStages(reference, "", "artifact")))
+      return llvm::createStringError("the float program does not compile");
+    return openProgram(reference);
+  };
+  auto expected = openFloat(), actual = openProgram(c);
   if (!expected || !actual) {
     std::string why = llvm::toString(llvm::joinErrors(expected.takeError(), actual.takeError()));
     return report(c, "the program's quality cannot be measured: " + why);
   }
+  c.releaseMemory();
   Samples samples;
   std::string error;
   if (!Samples::read(c.options.calibration, (*actual)->manifest(), samples, error))

@@ -102,13 +102,16 @@ FailureOr<std::vector<std::vector<double>>> qcc::measureSensitivity(Compilation 
   for (auto [i, choice] : llvm::enumerate(choices))
     indices[choice.op] = i;
   auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, comparison.codeCache(), std::move(module)); };
-  auto visit = [&](LinearGroup &group, const Activations &activations) -> LogicalResult {
+  auto visit = [&](LinearGroup &group, ReadActivations read) -> LogicalResult {
     if (llvm::none_of(group.linears, [&](Operation *op) { return choices[indices[op]].formats.size() > 1; }))
       return success();
+    const Activations *activations = read();
+    if (!activations)
+      return failure();
     Covariance sum(group.columns(), llvm::hardware_concurrency().compute_thread_count());
-    for (size_t sample = 0; sample < activations.samples(); ++sample)
-      sum.add(activations[sample]);
-    std::vector<double> covariance = sum.matrix();
+    for (size_t sample = 0; sample < activations->samples(); ++sample)
+      sum.add((*activations)[sample]);
+    std::vector<double> covariance = sum.release();
     for (qnt::LinearOp op : group.linears)
       if (size_t i = indices[op]; choices[i].formats.size() > 1)
         errors[i] = errorsOf(choices[i], covariance.data());

@@ -30,6 +30,7 @@ static LogicalResult importStage(Compilation &c) {
     return OperatorRegistry::get().find(domain, type) != nullptr;
   };
   options.filesRead = &c.filesRead;
+  options.mappings = &c.mappings;
   c.module = importModel(c.options.model, c.context, options);
   if (!c.module)
     return failure();

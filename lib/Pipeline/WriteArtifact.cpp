@@ -2,8 +2,12 @@
 #include "PlaceWeights.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Format/Format.h"
+#include "qcc/Import/ModelFile.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <cmath>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 using namespace mlir;
 using namespace qcc;
@@ -69,6 +73,7 @@ LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, 
     auto append = [&](const void *data, size_t size) { return ok = writer.appendWeights(data, size); };
     if (llvm::Error error = packWeight(*this, weight, append))
       return emitError(weight.getLoc()) << llvm::toString(std::move(error));
+    releaseMemory();
   }
   manifest.quality = describeQuality(*this);
   if (ok && mayFinish && failed(mayFinish()))
@@ -77,6 +82,14 @@ LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, 
   if (!ok)
     return emitError(UnknownLoc::get(&context)) << "cannot write the artifact: " << writer.error();
   return success();
+}
+
+void Compilation::releaseMemory() {
+  for (const auto &file : mappings)
+    file->releasePages();
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }
 
 FailureOr<int64_t> Compilation::artifactBytes() {

@@ -8,12 +8,6 @@
 namespace qcc {
 namespace {
 
-std::vector<float> floats(const NpzArray &array) {
-  std::vector<float> values(array.bytes.size() / sizeof(float));
-  std::memcpy(values.data(), array.bytes.data(), values.size() * sizeof(float));
-  return values;
-}
-
 // log Σ exp(x), with the largest element taken out so that nothing overflows.
 double logSumExp(const float *row, int64_t size) {
   double largest = *std::max_element(row, row + size), sum = 0;
@@ -45,9 +39,12 @@ bool Divergence::add(const std::vector<NpzArray> &reference, const std::vector<N
     }
     if (expected.type != DataType::F32)
       continue;
-    std::vector<float> b = floats(expected), a = floats(actual);
+    // What allocates bytes aligns them for every type.
+    const auto *b = reinterpret_cast<const float *>(expected.bytes.data());
+    const auto *a = reinterpret_cast<const float *>(actual.bytes.data());
+    const size_t count = expected.bytes.size() / sizeof(float);
     Sums &sums = outputs[expected.name];
-    for (size_t i = 0; i < a.size(); ++i) {
+    for (size_t i = 0; i < count; ++i) {
       double difference = double(a[i]) - b[i];
       sums.difference += difference * difference;
       sums.energy += double(b[i]) * b[i];
@@ -57,7 +54,7 @@ bool Divergence::add(const std::vector<NpzArray> &reference, const std::vector<N
       logits = expected.name;
     if (logits != expected.name || size < 2)
       continue;
-    for (size_t at = 0; at + static_cast<size_t>(size) <= a.size(); at += static_cast<size_t>(size)) {
+    for (size_t at = 0; at + static_cast<size_t>(size) <= count; at += static_cast<size_t>(size)) {
       const float *p = &b[at], *q = &a[at];
       divergence += divergenceOf(p, q, size);
       same += std::max_element(p, p + size) - p == std::max_element(q, q + size) - q;

@@ -41,11 +41,13 @@ def symmetric(largest, keep):
     return rule
 
 
-def with_zero(block):
-    low, high = np.minimum(block.min(1, keepdims=True), 0), np.maximum(block.max(1, keepdims=True), 0)
-    scale = half((high - low) / 15)
-    zero = np.clip(np.rint(-low / scale), 0, 15)
-    return (np.clip(np.rint(block / scale) + zero, 0, 15) - zero) * scale
+def with_zero(top):
+    def rule(block):
+        low, high = np.minimum(block.min(1, keepdims=True), 0), np.maximum(block.max(1, keepdims=True), 0)
+        scale = half((high - low) / top)
+        zero = np.clip(np.rint(-low / scale), 0, top)
+        return (np.clip(np.rint(block / scale) + zero, 0, top) - zero) * scale
+    return rule
 
 
 def nf4(block):
@@ -81,7 +83,13 @@ REFERENCES = {
     "int8-g32": lambda w: by_block(w, 32, symmetric(127, half)),
     "int4-g32": lambda w: by_block(w, 32, symmetric(7, half)),
     "int4-g128": lambda w: by_block(w, 128, symmetric(7, half)),
-    "int4-g32-asym": lambda w: by_block(w, 32, with_zero),
+    "int4-g32-asym": lambda w: by_block(w, 32, with_zero(15)),
+    "int3": lambda w: symmetric(3, single)(w.astype(np.float64)),
+    "int3-g32": lambda w: by_block(w, 32, symmetric(3, half)),
+    "int3-g128": lambda w: by_block(w, 128, symmetric(3, half)),
+    "int3-g32-asym": lambda w: by_block(w, 32, with_zero(7)),
+    "int2-g16": lambda w: by_block(w, 16, symmetric(1, half)),
+    "int2-g64": lambda w: by_block(w, 64, symmetric(1, half)),
     "nf4": lambda w: by_block(w, 64, nf4),
     "mxfp4": lambda w: by_block(w, 32, mxfp4),
     "fp8": lambda w: fp8(w.astype(np.float64)),

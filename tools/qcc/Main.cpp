@@ -83,6 +83,11 @@ static cl::list<std::string> calibration("calib",
                                          cl::desc("Data to measure the program on: npz files of inputs; text goes "
                                                   "through python -m qcc"),
                                          cl::value_desc("FILE..."), cl::CommaSeparated, cl::cat(category));
+static cl::opt<std::string>
+    calibrationCache("calib-cache",
+                     cl::desc("Keep what methods make of weights in this folder, and take from it what is there: an "
+                              "interrupted run goes on where it was, another target costs nothing"),
+                     cl::value_desc("DIR"), cl::cat(category));
 static cl::list<std::string> failIf("fail-if",
                                     cl::desc("Write nothing and exit 1 if this holds, for example 'kld>0.03'"),
                                     cl::value_desc("EXPR"), cl::cat(category));
@@ -231,8 +236,8 @@ int main(int argc, char **argv) {
   }
   if (printMethods) {
     for (const MethodRow &row : allMethods())
-      llvm::outs() << llvm::left_justify(row.name, 12) << row.sentence << (row.needsData ? "; needs --calib" : "")
-                   << "\n";
+      llvm::outs() << llvm::left_justify(row.name, 12) << row.sentence
+                   << (row.needs != MethodRow::Nothing ? "; needs --calib" : "") << "\n";
     return 0;
   }
   if (printStages) {
@@ -267,6 +272,7 @@ int main(int argc, char **argv) {
   if (lastLogits.getNumOccurrences())
     options.lastLogits = lastLogits.empty() ? "logits" : lastLogits.getValue();
   options.calibration = calibration;
+  options.calibrationCache = calibrationCache;
   std::vector<Gate> gates;
   for (const std::string &text : failIf) {
     auto gate = Gate::parse(text);

@@ -16,6 +16,8 @@ public:
   int64_t tokens() const { return count; }
   /// [columns][columns], both triangles; zero before any token.
   std::vector<double> matrix();
+  /// The same, of which nothing more is kept here.
+  std::vector<double> release();
 
 private:
   void include(const float *rows, int64_t number);

@@ -22,7 +22,7 @@ struct LinearGroup {
 /// The groups of `main`, in the order of their first operations.
 llvm::SmallVector<LinearGroup> linearGroups(mlir::ModuleOp module);
 
-/// What one group reads: a matrix of tokens for each sample.
+/// What one group reads: a matrix of tokens for each sample, which is there until the next one is asked for.
 class Activations {
 public:
   virtual ~Activations() = default;
@@ -33,13 +33,17 @@ public:
 /// Compiles a quantized module for this machine.
 using OpenModule = llvm::function_ref<llvm::Expected<std::unique_ptr<Program>>(mlir::OwningOpRef<mlir::ModuleOp>)>;
 
-/// May change the group's weights, and what stands between them and `x`: the program goes on with what is left.
-using VisitGroup = llvm::function_ref<mlir::LogicalResult(LinearGroup &group, const Activations &activations)>;
+/// Gives the activations that a group reads, which may take a run of all that comes before; null, and reported, where
+/// they cannot be had.
+using ReadActivations = llvm::function_ref<const Activations *()>;
 
-/// Runs `main` on every sample, from one group to the next: `visit` gets what a group reads, which is made by the
-/// groups before as visits have left them; then the group and what follows it are compiled and run. So every operation
-/// runs once, and no more is kept than the values that are still needed, for all samples. The samples are of the
-/// program's own signature; its states are empty before each.
+/// May change the group's weights, and what stands between them and `x`: the program goes on with what is left.
+using VisitGroup = llvm::function_ref<mlir::LogicalResult(LinearGroup &group, ReadActivations activations)>;
+
+/// Visits the groups of `main` in order. What a group reads is made when it is asked for, by the groups before as
+/// visits have left them: the pieces of the program between groups are compiled and run on every sample, each once. No
+/// more is kept than the values that are still needed, for all samples, and on disk where they are many. The samples
+/// are of the program's own signature; its states are empty before each.
 mlir::LogicalResult visitGroups(mlir::ModuleOp module, const Samples &samples, OpenModule open, VisitGroup visit);
 
 } // namespace qcc

@@ -1,18 +1,28 @@
 // The methods that choose the numbers of quantized weights, and what each needs.
 #pragma once
 
-#include "qcc/Calibration/Calibration.h"
-#include "qcc/Format/Format.h"
+#include "qcc/Calibration/GroupCache.h"
 
 namespace qcc {
 
-/// One step of a method: it scales the input of a group of linear operations, or it rounds their weights; or it is one
-/// of convolutions alone.
+/// One step of a method.
 struct MethodRow {
+  enum Kind {
+    OfConvolutions,   // it changes convolutions alone, and has no part in what linear operations get
+    ScalesInput,      // it scales the input of a group of linear operations
+    ChoosesScales,    // it chooses the scales of blocks for the step that rounds
+    Rounds,           // it rounds weights, with those scales where there are any
+    RoundsByOwnScales // it rounds weights, with scales that it chooses itself
+  };
+  enum Needs { Nothing, Statistics, Covariance }; // of activations; each what stands before it too
   llvm::StringRef name, sentence;
-  bool rounds;    // otherwise it scales
-  bool needsData; // activations
-  bool ofConvolutions = false;
+  Kind kind;
+  Needs needs;
+  /// Whether it changes float32 weights too.
+  bool isForFloats;
+  llvm::Error (*apply)(MethodGroup &group); // null of convolutions
+
+  bool rounds() const { return kind == Rounds || kind == RoundsByOwnScales; }
 };
 
 /// All steps, for `--print-methods`.
@@ -23,13 +33,15 @@ inline constexpr llvm::StringLiteral methodAttr = "qnt.method";
 /// In place of a method, where the weight has the codes that the model came with.
 inline constexpr llvm::StringLiteral keptMethod = "kept";
 
-/// Steps in order: any number that scale, then one that rounds; rounding to nearest when there is none.
+/// Steps in order: any number that scale inputs, one that chooses scales of blocks or none, then one that rounds;
+/// rounding to nearest when there is none.
 class Method {
 public:
   /// Of text such as `awq+gptq`, or `smoothquant=0.8+gptq` with SmoothQuant's α.
   static llvm::Expected<Method> parse(llvm::StringRef text);
 
-  bool needsData() const;
+  bool needsData() const { return needs() != MethodRow::Nothing; }
+  MethodRow::Needs needs() const;
   /// Whether there is anything to do but to round to nearest.
   bool isTrivial() const;
   /// Whether it leaves weights of the format other than rounding to nearest does.
@@ -54,11 +66,18 @@ struct WeightQuality {
   double signalToNoise; // dB
 };
 
+/// How far `applyMethods` is: groups, and their weights.
+struct MethodProgress {
+  size_t done = 0, all = 0, fromCache = 0;
+  double weightsDone = 0, weightsAll = 0; // that were not in the cache
+};
+
 /// Quantizes the linear operations of `main` that have a method, whose weights have a format and no codes yet. Where no
-/// method needs data, `samples` may be null. What is scaled is divided where it is read, which `foldInputScales` takes
-/// into what makes it where that can be. `progress` is called with the number of groups that are done, and all.
+/// method needs data, `samples` may be null; `cache` may be. What is scaled is divided where it is read, which
+/// `foldInputScales` takes into what makes it where that can be.
 mlir::FailureOr<std::vector<WeightQuality>> applyMethods(mlir::ModuleOp module, const Samples *samples, OpenModule open,
-                                                         llvm::function_ref<void(size_t, size_t)> progress);
+                                                         GroupCache *cache,
+                                                         llvm::function_ref<void(const MethodProgress &)> progress);
 
 /// The first method of an operation that needs data; nothing where none does.
 std::optional<Method> methodThatNeedsData(mlir::ModuleOp module);

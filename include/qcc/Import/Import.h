@@ -3,6 +3,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
+#include "qcc/Import/ModelFile.h"
 #include "llvm/ADT/StringRef.h"
 #include <functional>
 #include <string>
@@ -17,6 +18,8 @@ struct ImportOptions {
   std::function<bool(llvm::StringRef domain, llvm::StringRef type, int64_t version)> isKnown;
   /// Gets the path of every file that was read: the model and its external data. May be null.
   std::vector<std::string> *filesRead = nullptr;
+  /// Gets the mapped files that weights stand in. May be null.
+  std::vector<std::shared_ptr<MappedFile>> *mappings = nullptr;
 };
 
 /// Reads the model at `path` (a file, or a folder with model.onnx) into a module with one function `main`, whose

@@ -15,6 +15,8 @@ public:
   static llvm::Expected<std::shared_ptr<MappedFile>> open(llvm::StringRef path);
   ~MappedFile();
   llvm::StringRef bytes() const { return {data, size}; }
+  /// Lets go of the memory that reading it has taken; it is read again when it is asked for.
+  void releasePages() const;
 
 private:
   MappedFile(const char *data, size_t size) : data(data), size(size) {}
@@ -43,6 +45,7 @@ public:
   const std::string &path() const { return modelPath; }
   /// The model's path and those of the external data files read so far.
   llvm::ArrayRef<std::string> paths() const { return read; }
+  std::vector<std::shared_ptr<MappedFile>> mappings() const;
   llvm::StringRef protobuf() const { return slim; }
   /// The bytes at `offset` of an external data file in the model's folder. A location that leaves the folder, a file
   /// that is missing and a range outside of it are errors. `length` may be -1: to the end of the file.

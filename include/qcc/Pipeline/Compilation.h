@@ -29,6 +29,7 @@ struct CompileOptions {
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::vector<std::string> calibration;     // npz files of inputs
+  std::string calibrationCache;             // a folder for what methods have made; empty: none
   size_t measuredSamples = 8;               // of the calibration data, that the quality in the manifest is measured on
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
@@ -54,7 +55,8 @@ public:
   CompileOptions options;
   mlir::OwningOpRef<mlir::ModuleOp> module; // until it is tiled for each target
   std::vector<TargetCode> code;
-  std::vector<std::string> filesRead; // of the model: its own file and its external data
+  std::vector<std::string> filesRead;                      // of the model: its own file and its external data
+  std::vector<std::shared_ptr<class MappedFile>> mappings; // of those files
   Manifest manifest;
   CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
@@ -65,6 +67,10 @@ public:
   /// Writes the artifact; the last state must have been reached. `mayFinish` is asked when every weight has been packed
   /// and the file is about to get its name; when it fails, there is no file.
   mlir::LogicalResult write(llvm::StringRef path, llvm::function_ref<mlir::LogicalResult()> mayFinish = nullptr);
+
+  /// Lets go of memory that is not in use: of the model's mapped files, which are read again where they are still
+  /// needed, and what the allocator keeps of compiled parts.
+  void releaseMemory();
 
   /// The size that `write` will give the artifact, to the byte; without the scales of inputs that a method adds where
   /// `plansOnly` keeps it from running.

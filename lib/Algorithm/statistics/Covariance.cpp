@@ -53,10 +53,20 @@ void Covariance::merge(Covariance &other) {
 
 std::vector<double> Covariance::matrix() {
   flush();
-  std::vector<double> result(sum.size(), 0);
+  Covariance copy(0);
+  copy.width = width, copy.count = count, copy.sum = sum;
+  return copy.release();
+}
+
+std::vector<double> Covariance::release() {
+  flush();
+  piece = {}, pending = {};
   const double tokens = double(std::max<int64_t>(count, 1));
   for (int64_t i = 0; i < width; ++i)
-    for (int64_t j = i; j < width; ++j)
-      result[size_t(i * width + j)] = result[size_t(j * width + i)] = sum[size_t(i * width + j)] / tokens;
-  return result;
+    for (int64_t j = i; j < width; ++j) {
+      sum[size_t(i * width + j)] /= tokens;
+      sum[size_t(j * width + i)] = sum[size_t(i * width + j)];
+    }
+  count = 0;
+  return std::move(sum);
 }

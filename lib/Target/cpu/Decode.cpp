@@ -50,13 +50,44 @@ int Decoder::bias() const {
 
 bool Decoder::isSmall() const { return isAffine(); }
 
-SmallVector<Value> Decoder::integers(Value codes) {
+SmallVector<Value> Decoder::load(Value address) {
+  Type type = layout.codeBits == 32 ? s.floats : s.bytes;
+  SmallVector<Value> planes;
+  for (int64_t plane = 0; plane < layout.planes(); ++plane)
+    planes.push_back(s.load(type, s.at(address, plane * PackedLayout::planeBytes), 4));
+  return planes;
+}
+
+/// Four columns of codes of 2 or 3 bits.
+Value Decoder::narrowIntegers(ArrayRef<Value> planes, int64_t operand) {
+  // Shifts of bytes do not exist: masks drop what comes from the neighbours.
+  auto bitsAt = [&](Value plane, int64_t right, int64_t mask) {
+    Value words = s.cast(s.words, plane);
+    if (right > 0)
+      words = s.shiftRight(s.words, words, int(right));
+    else if (right < 0)
+      words = arith::ShLIOp::create(s.b, words, s.splat(s.words, -right));
+    return Value(arith::AndIOp::create(s.b, s.cast(s.bytes, words), s.splat(s.bytes, mask)));
+  };
+  Value low = bitsAt(planes[operand / 4], operand % 4 * 2, 3);
+  if (layout.codeBits == 2)
+    return low;
+  return arith::OrIOp::create(s.b, low, bitsAt(planes[2], operand - 2, 4));
+}
+
+SmallVector<Value> Decoder::integers(ArrayRef<Value> planes) {
+  SmallVector<Value> operands;
+  if (layout.codeBits < 4) {
+    for (int64_t operand = 0; operand < layout.chunkColumns() / 4; ++operand)
+      operands.push_back(narrowIntegers(planes, operand));
+    return operands;
+  }
+  Value codes = planes.front();
   if (layout.codeBits == 8)
     return {bias() ? Value(arith::XOrIOp::create(s.b, codes, s.splat(s.bytes, -128))) : codes};
   std::vector<int8_t> table = format.element->integerView()->table;
   for (int8_t &value : table)
     value = int8_t(value + s.signedBias());
-  SmallVector<Value> operands;
   for (int half = 0; half < 2; ++half) { // shifts of bytes do not exist: the mask drops what comes from the neighbour
     Value x = half ? s.cast(s.bytes, s.shiftRight(s.words, s.cast(s.words, codes), 4)) : codes;
     bool ignoresHighBits = !isAffine() && s.isa == Simd::Isa::Avx512 && s.k.lowering.facts.has("avx512vbmi");
@@ -67,17 +98,24 @@ SmallVector<Value> Decoder::integers(Value codes) {
   return operands;
 }
 
-SmallVector<Value> Decoder::floats(Value codes) {
-  Value lanes = s.cast(s.dwords, codes);
+SmallVector<Value> Decoder::floats(ArrayRef<Value> planes) {
   if (layout.codeBits == 32)
-    return {s.cast(s.floats, codes)};
+    return {s.cast(s.floats, planes.front())};
+  SmallVector<Value> lanes;
+  for (Value plane : planes)
+    lanes.push_back(s.cast(s.dwords, plane));
   LaneReader reader(s);
   SmallVector<Value> values;
   int64_t count = layout.chunkColumns();
   for (int64_t column = 0; column < count; ++column) {
-    // Where a column's code starts in its lane: 4-bit codes fill the low halves of all bytes first.
-    unsigned low = layout.codeBits == 4 ? column % 4 * 8 + column / 4 * 4 : column * layout.codeBits;
-    auto code = reader.field(LaneReader::wrap(lanes), low, layout.codeBits);
+    // Where a column's code starts in its lane: narrow codes fill the low bits of all bytes first.
+    const int64_t bits = layout.planeBits(), perPlane = 32 / bits, place = column % perPlane;
+    auto low = unsigned(bits < 8 ? place % 4 * 8 + place / 4 * bits : place * bits);
+    auto code = reader.field(LaneReader::wrap(lanes[column / perPlane]), low, unsigned(bits));
+    if (layout.codeBits == 3) {
+      auto high = reader.field(LaneReader::wrap(lanes[2]), unsigned(column % 4 * 8 + column / 4), 1);
+      code = reader.bitOr(code, reader.shiftLeft(high, 2));
+    }
     if (isAffine()) {
       Value number = LaneReader::unwrap(code);
       if (layout.bias)

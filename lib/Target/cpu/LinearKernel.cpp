@@ -247,8 +247,7 @@ LinearTile::Sums LinearTile::addFloats(Sums part, Value base, int64_t count, int
 SmallVector<Value> LinearTile::addPacked(ArrayRef<Value> tiles, ArrayRef<int64_t> lane) {
   int n = chains();
   auto codes = [&](int v, Value codesBase, Value chunk) {
-    Type type = layout.codeBits == 32 ? Type(s.floats) : Type(s.bytes);
-    return s.load(type, s.at(s.at(codesBase, k.mul(chunk, k.constant(PackedLayout::chunkBytes))), lane[v] * 4), 4);
+    return decoder.load(s.at(s.at(codesBase, k.mul(chunk, k.constant(layout.chunkBytes()))), lane[v] * 4));
   };
   auto sumUp = [&](ArrayRef<Value> part) {
     Sums sum;
@@ -262,7 +261,7 @@ SmallVector<Value> LinearTile::addPacked(ArrayRef<Value> tiles, ArrayRef<int64_t
   };
   if (!plan.integer && layout.codeBits == 32) // one long block without scales
     return sumUp(addFloats(Sums(vectors * columns * n, s.splat(0.0f)), panelValues, layout.columns, 1,
-                           [&](int v, Value chunk) { return Sums{codes(v, tiles[v], chunk)}; }));
+                           [&](int v, Value chunk) { return codes(v, tiles[v], chunk); }));
   return overBlocks(zeros(), [&](Value index, int64_t count, Sums acc) {
     Block block = blockAt(index);
     Value offset = k.mul(index, k.constant(layout.blockBytes(layout.block)));
@@ -326,7 +325,7 @@ void LinearTile::decode(ArrayRef<Value> tiles, ArrayRef<int64_t> lane, Value ope
       }
       Value codes = s.at(head, layout.codesOffset() + lane[v] * 4);
       auto chunk = [&](Value from, Value out, int64_t limit) {
-        Value loaded = s.load(s.bytes, from, 4);
+        SmallVector<Value> loaded = decoder.load(from);
         SmallVector<Value> numbers = plan.integer ? decoder.integers(loaded) : decoder.floats(loaded);
         for (auto [i, number] : llvm::enumerate(ArrayRef<Value>(numbers).take_front(limit))) {
           Value result = number;
@@ -339,7 +338,7 @@ void LinearTile::decode(ArrayRef<Value> tiles, ArrayRef<int64_t> lane, Value ope
       };
       auto chunkAt = [&](Value index, int64_t limit) {
         Value out = s.at(to, k.add(k.mul(index, k.constant(perChunk * operandBytes)), k.constant(v * registerBytes)));
-        chunk(s.at(codes, k.mul(index, k.constant(PackedLayout::chunkBytes))), out, limit);
+        chunk(s.at(codes, k.mul(index, k.constant(layout.chunkBytes()))), out, limit);
       };
       int64_t whole = plan.integer ? layout.chunks(count) : count / layout.chunkColumns();
       overColumns(whole, std::max<int64_t>(1, 16 / perChunk), {}, [&](Value first, int64_t length, Sums) {

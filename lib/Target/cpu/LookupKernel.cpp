@@ -50,9 +50,9 @@ private:
       zero = ofLane(decoder.zeros(s.at(s.at(head, PackedLayout::tileRows * layout.scaleBytes), first)));
     Value codes = s.at(s.at(head, layout.codesOffset()), k.mul(first, k.constant(4)));
     auto chunk = [&](Value index, int64_t count) {
-      Value from = s.at(codes, k.mul(index, k.constant(PackedLayout::chunkBytes)));
+      Value from = s.at(codes, k.mul(index, k.constant(layout.chunkBytes())));
       Value out = s.at(to, k.mul(index, k.constant(layout.chunkColumns() * 4)));
-      SmallVector<Value> numbers = decoder.floats(s.load(s.bytes, from, 4));
+      SmallVector<Value> numbers = decoder.floats(decoder.load(from));
       for (int64_t i = 0; i < count; ++i) {
         Value number = ofLane(numbers[i]);
         if (zero)

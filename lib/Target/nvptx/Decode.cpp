@@ -60,16 +60,29 @@ private:
 };
 } // namespace
 
-SmallVector<Value> ThreadDecoder::floats(Value lane) {
+SmallVector<Value> ThreadDecoder::load(Value address, Value chunk) {
+  SmallVector<Value> lanes;
+  Value first = t.at(address, t.k.mul(chunk, t.k.constant(layout.chunkBytes())));
+  for (int64_t plane = 0; plane < layout.planes(); ++plane)
+    lanes.push_back(t.load(t.i32, t.at(first, plane * PackedLayout::planeBytes), 4));
+  return lanes;
+}
+
+SmallVector<Value> ThreadDecoder::floats(ArrayRef<Value> lanes) {
   if (layout.codeBits == 32)
-    return {arith::BitcastOp::create(b, t.f32, lane)};
+    return {arith::BitcastOp::create(b, t.f32, lanes.front())};
   ThreadReader reader(t);
   SmallVector<Value> values;
   int64_t count = layout.chunkColumns();
   for (int64_t column = 0; column < count; ++column) {
-    // Where a column's code starts in its lane: 4-bit codes fill the low halves of all bytes first.
-    unsigned low = layout.codeBits == 4 ? column % 4 * 8 + column / 4 * 4 : column * layout.codeBits;
-    auto code = reader.field(ThreadReader::wrap(lane), low, layout.codeBits);
+    // Where a column's code starts in its lane: narrow codes fill the low bits of all bytes first.
+    const int64_t bits = layout.planeBits(), perPlane = 32 / bits, place = column % perPlane;
+    auto low = unsigned(bits < 8 ? place % 4 * 8 + place / 4 * bits : place * bits);
+    auto code = reader.field(ThreadReader::wrap(lanes[column / perPlane]), low, unsigned(bits));
+    if (layout.codeBits == 3) {
+      auto high = reader.field(ThreadReader::wrap(lanes[2]), unsigned(column % 4 * 8 + column / 4), 1);
+      code = reader.bitOr(code, reader.shiftLeft(high, 2));
+    }
     if (isAffine()) {
       if (layout.bias)
         code = reader.add(code, reader.integer(-layout.bias));
@@ -105,11 +118,29 @@ Value ThreadDecoder::lookupBytes(ArrayRef<int8_t> table, Value indices) {
   return arith::OrIOp::create(b, arith::AndIOp::create(b, lower, isLower), arith::AndIOp::create(b, upper, mask));
 }
 
-SmallVector<Value> ThreadDecoder::integers(Value lane) {
+SmallVector<Value> ThreadDecoder::integers(ArrayRef<Value> lanes) {
+  Value lane = lanes.front();
   if (layout.codeBits == 8)
     return {lane};
-  std::vector<int8_t> table = format.element->integerView()->table;
   SmallVector<Value> operands;
+  if (layout.codeBits < 4) {
+    auto bitsAt = [&](Value plane, int64_t right, int32_t mask) -> Value {
+      Value moved = plane;
+      if (right > 0)
+        moved = arith::ShRUIOp::create(b, plane, t.integer(right));
+      else if (right < 0)
+        moved = arith::ShLIOp::create(b, plane, t.integer(-right));
+      return arith::AndIOp::create(b, moved, t.integer(mask));
+    };
+    for (int64_t i = 0; i < layout.chunkColumns() / 4; ++i) {
+      Value four = bitsAt(lanes[i / 4], i % 4 * 2, 0x03030303);
+      if (layout.codeBits == 3)
+        four = arith::OrIOp::create(b, four, bitsAt(lanes[2], i - 2, 0x04040404));
+      operands.push_back(four);
+    }
+    return operands;
+  }
+  std::vector<int8_t> table = format.element->integerView()->table;
   for (int half = 0; half < 2; ++half) {
     Value codes = half ? Value(arith::ShRUIOp::create(b, lane, t.integer(4))) : lane;
     operands.push_back(isAffine() ? Value(arith::AndIOp::create(b, codes, t.integer(0x0f0f0f0f)))

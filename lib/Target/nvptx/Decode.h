@@ -12,10 +12,12 @@ public:
   ThreadDecoder(ThreadBlock &block, const Format &format, const PackedLayout &layout)
       : t(block), b(block.b), format(format), layout(layout) {}
 
+  /// The lanes, one of each plane, of a chunk of the row whose codes of a block begin at `address`.
+  llvm::SmallVector<mlir::Value> load(mlir::Value address, mlir::Value chunk);
   /// The chunk's columns as floats, scales and zeros left out.
-  llvm::SmallVector<mlir::Value> floats(mlir::Value lane);
-  /// The chunk's columns as int8 numbers, four in each i32. Those below `isUnsigned` are u8.
-  llvm::SmallVector<mlir::Value> integers(mlir::Value lane);
+  llvm::SmallVector<mlir::Value> floats(llvm::ArrayRef<mlir::Value> lanes);
+  /// The chunk's columns as int8 numbers, four in each i32; as u8 where they are unsigned.
+  llvm::SmallVector<mlir::Value> integers(llvm::ArrayRef<mlir::Value> lanes);
   /// The chunk's columns as e4m3 numbers, four in each i32, where they all are such.
   llvm::SmallVector<mlir::Value> fp8(mlir::Value lane);
   /// Whether `integers` gives numbers without a sign, which are too large by `bias()`.
@@ -28,7 +30,7 @@ public:
   mlir::Value zero(mlir::Value address);
 
 private:
-  bool isAffine() const { return layout.codeBits == 4 && (layout.bias || layout.hasZero); }
+  bool isAffine() const { return layout.codeBits <= 4 && (layout.bias || layout.hasZero); }
   mlir::Value lookupBytes(llvm::ArrayRef<int8_t> table, mlir::Value indices);
 
   ThreadBlock &t;

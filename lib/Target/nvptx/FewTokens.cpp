@@ -54,15 +54,13 @@ private:
     if (layout.hasZero)
       zero = decoder.zero(t.at(t.at(head, PackedLayout::tileRows * layout.scaleBytes), row));
     Value codes = t.at(t.at(head, layout.codesOffset()), k.mul(row, k.constant(4)));
-    auto lane = [&](Value chunk) {
-      return t.load(t.i32, t.at(codes, k.mul(chunk, k.constant(PackedLayout::chunkBytes))), 4);
-    };
-    return linear.type == ComputeType::Int8 ? addIntegers(index, columns, total, scale, zero, lane)
-                          : addFloats(index, columns, total, scale, zero, lane);
+    auto lanes = [&](Value chunk) { return decoder.load(codes, chunk); };
+    return linear.type == ComputeType::Int8 ? addIntegers(index, columns, total, scale, zero, lanes)
+                          : addFloats(index, columns, total, scale, zero, lanes);
   }
 
   SmallVector<Value> addFloats(Value index, int64_t columns, ValueRange total, Value scale, Value zero,
-                               llvm::function_ref<Value(Value)> lane) {
+                               llvm::function_ref<SmallVector<Value>(Value)> lanes) {
     int64_t step = layout.chunkColumns();
     // Rounded activations are padded as the weights are.
     bool isPadded = linear.type != ComputeType::F32;
@@ -73,7 +71,7 @@ private:
     part = k.loop(half, k.constant(layout.chunks(columns)), part,
                   [&](Value chunk, ValueRange state) {
                     SmallVector<Value> sum(state);
-                    for (auto [i, number] : llvm::enumerate(decoder.floats(lane(chunk)))) {
+                    for (auto [i, number] : llvm::enumerate(decoder.floats(lanes(chunk)))) {
                       Value weight = zero ? Value(arith::SubFOp::create(b, number, zero)) : number;
                       Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i)));
                       if (columns % step && !isPadded) // what stands beyond the row is 0, and reads its last activation
@@ -105,14 +103,14 @@ private:
 
   /// The exact integer sum of a block first, then its scales.
   SmallVector<Value> addIntegers(Value index, int64_t columns, ValueRange total, Value scale, Value zero,
-                                 llvm::function_ref<Value(Value)> lane) {
+                                 llvm::function_ref<SmallVector<Value>(Value)> lanes) {
     int64_t step = layout.chunkColumns(), blockColumns = deviceColumns(layout, layout.block);
     StringRef dot = decoder.isUnsigned() ? "llvm.nvvm.idp4a.u.s" : "llvm.nvvm.idp4a.s.s";
     SmallVector<Value> part(count, t.integer(0));
     part = k.loop(half, k.constant(layout.chunks(columns)), part,
                   [&](Value chunk, ValueRange state) {
                     SmallVector<Value> sum(state);
-                    for (auto [i, operand] : llvm::enumerate(decoder.integers(lane(chunk))))
+                    for (auto [i, operand] : llvm::enumerate(decoder.integers(lanes(chunk))))
                       for (int c = 0; c < count; ++c) {
                         Value place = k.add(k.mul(index, k.constant(blockColumns)),
                                             k.add(k.mul(chunk, k.constant(step)), k.constant(4 * int64_t(i))));

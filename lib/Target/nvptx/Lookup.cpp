@@ -42,8 +42,7 @@ LogicalResult qcc::lowerDeviceLookup(qnt::LookupOp op, Lowering &lowering) {
     if (layout.hasZero)
       zero = decoder.zero(t.at(t.at(head, PackedLayout::tileRows * layout.scaleBytes), row));
     Value codes = t.at(t.at(head, layout.codesOffset()), k.mul(row, k.constant(4)));
-    Value lane = t.load(t.i32, t.at(codes, k.mul(chunk, k.constant(PackedLayout::chunkBytes))), 4);
-    for (auto [i, number] : llvm::enumerate(decoder.floats(lane))) {
+    for (auto [i, number] : llvm::enumerate(decoder.floats(decoder.load(codes, chunk)))) {
       Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i))), value = number;
       if (zero)
         value = arith::SubFOp::create(t.b, value, zero);

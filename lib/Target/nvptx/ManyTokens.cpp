@@ -175,7 +175,7 @@ private:
     for (int64_t i = 0; i < perThread; ++i) {
       Value chunk = k.add(k.constant((4 * step) * perThread + i), k.mul(quad, k.constant(perThread)));
       Value used = isWhole ? chunk : k.min(chunk, k.constant(chunks - 1));
-      Value offset = k.add(k.mul(used, k.constant(PackedLayout::chunkBytes)), k.mul(row, k.constant(4)));
+      Value offset = k.add(k.mul(used, k.constant(layout.chunkBytes())), k.mul(row, k.constant(4)));
       lanes.push_back(t.load(t.i32, t.at(blockCodes, offset), 4));
     }
     return lanes;
@@ -331,7 +331,7 @@ private:
 
 bool qcc::hasManyTokens(const DeviceFacts &facts, const DeviceLinear &linear) {
   const PackedLayout &layout = linear.layout;
-  if (!MatrixUnit::has(facts, linear.type) || layout.codeBits > 16)
+  if (!MatrixUnit::has(facts, linear.type) || layout.codeBits > 16 || layout.codeBits < 4)
     return false;
   int64_t padded = deviceColumns(layout, layout.block);
   bool divides = tileColumns % padded == 0 || padded % tileColumns == 0;

@@ -1,0 +1,82 @@
+// What the steps of a method work on: linear operations of one format that read the same input.
+#pragma once
+
+#include "qcc/Algorithm/BlockScales.h"
+#include "qcc/Algorithm/InputScales.h"
+#include "qcc/Calibration/Calibration.h"
+#include "qcc/Format/Format.h"
+
+namespace qcc {
+
+/// What a method has made of a group: what its operations get in the program, and all that a cache has to keep.
+struct GroupResult {
+  /// What the input is multiplied by, by column; empty where a method has not scaled it.
+  std::vector<float> inverseScales;
+  struct Weight {
+    /// Codes; nothing where the weight stays in float32.
+    std::optional<EncodedMatrix> codes;
+    /// Float32 rows in place of the weight's own; empty where it keeps them.
+    std::vector<float> rows;
+    double signalToNoise = 0; // dB; of codes
+  };
+  std::vector<Weight> weights; // by operation
+};
+
+/// The matrices of a group and what is known of its input. Statistics are computed when a step asks for them.
+class MethodGroup {
+public:
+  MethodGroup(const Format &format, std::vector<std::vector<float>> matrices, int64_t columns, unsigned threads);
+
+  const Format &format() const { return numbers; }
+  int64_t columns() const { return width; }
+  unsigned threads() const { return threadCount; }
+  size_t size() const { return weights.size(); }
+  MatrixView matrix(size_t index) const;
+  std::vector<MatrixView> matrices() const;
+  /// Whether the format rounds; float32 does not.
+  bool rounds() const { return numbers.element->bits() < 32; }
+
+  /// How activations are multiplied: their compute type; and SmoothQuant's α, where it is not to be searched for.
+  void setActivations(llvm::StringRef act, std::optional<double> alpha) { compute = act.str(), givenAlpha = alpha; }
+  std::optional<double> alpha() const { return givenAlpha; }
+  /// What activations are rounded to; nothing where they are not.
+  std::optional<Format> activationFormat() const;
+
+  /// Looks at activations. Refuses infinities and NaNs, and data without a token.
+  llvm::Error observe(const Activations &activations, bool withCovariance);
+
+  // Of the input, scaled as the weights are. They are there where the step's row says that it needs them.
+
+  /// The mean of xᵀx over tokens, [columns][columns].
+  const double *covariance() const { return covariances.data(); }
+  const std::vector<double> &meanAbsolute() const { return means; }
+  const std::vector<float> &maxAbsolute() const { return most; }
+  /// Some tokens, evenly spread; not scaled.
+  MatrixView tokens() const { return MatrixView(someTokens, int64_t(someTokens.size()) / width, width); }
+
+  /// Scales that an earlier step has chosen for a matrix's blocks; null where none has.
+  const BlockScales *blockScales(size_t index) const;
+  void setBlockScales(size_t index, BlockScales scales);
+
+  /// Multiplies the matrices by the scales, and divides what they read.
+  void scaleInput(const std::vector<float> &scales);
+  void setCodes(size_t index, EncodedMatrix codes);
+  /// Float32 formats: the matrices stay as they are now.
+  void keepRows();
+
+  GroupResult take() { return std::move(result); }
+
+private:
+  const Format &numbers;
+  int64_t width;
+  unsigned threadCount;
+  std::vector<std::vector<float>> weights;
+  std::vector<std::optional<BlockScales>> scales;
+  std::vector<double> covariances, means;
+  std::vector<float> most, someTokens;
+  std::string compute = "f32";
+  std::optional<double> givenAlpha;
+  GroupResult result;
+};
+
+} // namespace qcc

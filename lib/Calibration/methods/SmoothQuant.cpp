@@ -1,0 +1,22 @@
+#include "qcc/Algorithm/SmoothQuant.h"
+#include "Steps.h"
+
+using namespace qcc;
+
+llvm::Error steps::smoothQuant(MethodGroup &group) {
+  constexpr double alpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
+  auto activation = group.activationFormat();
+  if (!group.alpha() && group.rounds() && activation) {
+    SmoothingOptions options;
+    options.threads = group.threads();
+    auto found = searchSmoothing(group.format(), *activation, group.matrices(), group.tokens(), group.maxAbsolute(),
+                                 options);
+    if (!found)
+      return llvm::createStringError(found.reason());
+    group.scaleInput(found->scales);
+    return llvm::Error::success();
+  }
+  group.scaleInput(
+      smoothingScales(group.maxAbsolute(), maxByColumn(group.matrices()), group.alpha().value_or(alpha)));
+  return llvm::Error::success();
+}
