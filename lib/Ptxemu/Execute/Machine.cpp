@@ -63,7 +63,7 @@ void Machine::stop(const char *kind, const std::string &message, uint32_t lanes)
 }
 
 void Machine::describe(std::string &text, const Actor &other) const {
-  const Warp &warp = warps[other.id / 2];
+  const Warp &warp = warps[other.id / actorsPerWarp];
   text += (other.isAsync ? "asynchronous work of warp " : "warp ") + std::to_string(warp.index);
   if (blocks.size() > 1)
     text += " of the cluster's block " + std::to_string(warp.block);
@@ -219,7 +219,7 @@ Report Machine::run() {
 }
 
 void Machine::runCluster(const uint32_t first[3]) {
-  uint32_t threads = product(launch.block), actors = 2 * static_cast<uint32_t>(warps.size());
+  uint32_t threads = product(launch.block), actors = actorsPerWarp * static_cast<uint32_t>(warps.size());
   delayed.clear();
   clusterKnowledge = Knowledge();
   clusterCount = 0;
@@ -252,7 +252,7 @@ void Machine::runCluster(const uint32_t first[3]) {
     warp.knowledge.seen.assign(actors, 0);
     warp.knowledge.seenByProxy.assign(actors, 0);
     warp.knowledge.seen[warp.actor()] = 1;
-    warp.asyncClock = 0;
+    std::fill_n(warp.clocks, actorsPerWarp, 0);
     warp.copies = warp.bulk = AsyncGroups();
     warp.wgmma = WgmmaState();
     warp.clusterArrived = 0;

@@ -1,9 +1,6 @@
 #include "Decode/Decoder.h"
 #include "Execute/Families.h"
 namespace qcc::ptxemu {
-#define PENDING(n)                                                                                                     \
-  void n(Decoder &decoder) { decoder.fail("the instruction is not understood"); }
-PENDING(decodeCopy)
-PENDING(decodeMbarrier) PENDING(decodeMma) PENDING(decodeMatrixLoad) PENDING(decodeMatrixStore)
-    PENDING(decodeMatrixMove) PENDING(decodeWgmma) PENDING(decodeTensorCore)
+void decodeWgmma(Decoder &decoder) { decoder.fail("the instruction is not understood"); }
+void decodeTensorCore(Decoder &decoder) { decoder.fail("the instruction is not understood"); }
 } // namespace qcc::ptxemu
