@@ -243,6 +243,7 @@ void Machine::runCluster(const uint32_t first[3]) {
     warp.live = warp.all;
     warp.parkedLive = 0;
     warp.inFlight = 0;
+    warp.flying.clear();
     warp.current = Fragment();
     warp.fragments.assign(1, Fragment());
     warp.fragments[0].mask = warp.all;

@@ -56,7 +56,7 @@ struct AsyncGroups {
 struct WgmmaState {
   uint32_t group = 0, done = 0; // groups that are closed, and those known to be complete
   std::vector<uint32_t> clocks;
-  std::vector<std::string> sequence; // what was issued, to be compared in the warpgroup
+  std::vector<uint64_t> sequence; // what was issued, to be compared in the warpgroup
 };
 
 struct Warp {
@@ -69,6 +69,11 @@ struct Warp {
   uint32_t *flight = nullptr; // not 0 while an asynchronous operation uses the register
   uint8_t *dirty = nullptr;   // written since the last wgmma.fence
   uint32_t inFlight = 0;      // registers
+  struct Flying {
+    uint32_t number, group;
+    bool isResult;
+  };
+  std::vector<Flying> flying;
   std::vector<Fragment> fragments;
   Fragment current;
   std::vector<uint8_t> local, callMemory;
