@@ -27,6 +27,15 @@ FloatWords takeFloatWords(Modifiers &modifiers) {
   return result;
 }
 
+// A 16-bit operand of an operation of f32, converted.
+Slot asSingle(Decoder &decoder, size_t index, Type type) {
+  Slot single = decoder.temporary(32);
+  decoder.out.a = decoder.source(index, type).at;
+  decoder.out.d = single.at;
+  decoder.emitLanes(laneHandlers().convert(Type::F32, type, {}));
+  return single;
+}
+
 void emitFloat(Decoder &decoder, FloatOp op, Type type, const FloatMode &mode) {
   if (mode.rounding == Rounding::Nearest)
     return decoder.emitLanes(laneHandlers().floating(op, type, mode));
@@ -121,7 +130,17 @@ void decodeAddSubtract(Decoder &decoder) {
   if (!takeType(decoder, type))
     return decodeIntegerAddSubtract(decoder, type);
   FloatWords words = takeFloatWords(modifiers);
-  sources(decoder, type, 2);
+  if (Type narrow = modifiers.takeType(); narrow != Type::None) {
+    if (type != Type::F32 || (narrow != Type::F16 && narrow != Type::BF16))
+      decoder.fail("these types together are not understood");
+    decoder.expectOperands(3);
+    Slot single = asSingle(decoder, 1, narrow);
+    decoder.out.d = decoder.destination(0, type).at;
+    decoder.out.a = single.at;
+    decoder.out.b = decoder.source(2, type).at;
+  } else {
+    sources(decoder, type, 2);
+  }
   emitFloat(decoder, modifiers.opcode() == "add" ? FloatOp::Add : FloatOp::Sub, type, words.mode);
 }
 
@@ -140,7 +159,18 @@ void decodeFusedMultiplyAdd(Decoder &decoder) {
   if (!takeType(decoder, type))
     decoder.fail("an integer product is .lo, .hi or .wide");
   FloatWords words = takeFloatWords(decoder.words());
-  sources(decoder, type, 3);
+  if (Type narrow = decoder.words().takeType(); narrow != Type::None) {
+    if (type != Type::F32 || (narrow != Type::F16 && narrow != Type::BF16))
+      decoder.fail("these types together are not understood");
+    decoder.expectOperands(4);
+    Slot first = asSingle(decoder, 1, narrow), second = asSingle(decoder, 2, narrow);
+    decoder.out.d = decoder.destination(0, type).at;
+    decoder.out.a = first.at;
+    decoder.out.b = second.at;
+    decoder.out.c = decoder.source(3, type).at;
+  } else {
+    sources(decoder, type, 3);
+  }
   emitFloat(decoder, FloatOp::Fma, type, words.mode);
 }
 

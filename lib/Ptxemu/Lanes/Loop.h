@@ -39,7 +39,7 @@ template <typename T> struct Lane {
     if constexpr (std::is_floating_point_v<T>)
       return bitsAs<Storage>(value);
     else
-      return static_cast<Storage>(static_cast<std::make_unsigned_t<T>>(value));
+      return static_cast<Storage>(value); // a signed value fills its register
   }
 };
 

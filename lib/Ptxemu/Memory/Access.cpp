@@ -152,7 +152,8 @@ void Machine::resolveThread(Warp &warp, Space space, const uint64_t *addresses, 
                             uint32_t mask, uint8_t **pointers) {
   eachLane(mask, [&](unsigned lane) {
     uint64_t at = addresses[lane];
-    bool isLocal = space == Space::Local, isCall = !isLocal && at >= callParamStart;
+    // Parameters of functions have local addresses too.
+    bool isCall = at >= callParamStart, isLocal = space == Space::Local && !isCall;
     at -= isCall ? callParamStart : 0;
     uint64_t size = isLocal ? kernel.localBytes : isCall ? kernel.callParamBytes : parameterBlock.size();
     if (at > size || bytes > size - at)
