@@ -410,6 +410,16 @@ std::vector<Slot> Decoder::destinations(const Operand &operand, Type type, bool 
   return result;
 }
 
+std::vector<Slot> Decoder::unchecked(const Operand &operand, Type type) {
+  std::vector<uint32_t> before = writeNumbers;
+  std::vector<Slot> result = destinations(operand, type);
+  writeNumbers = std::move(before);
+  for (const Slot &slot : result)
+    if (slot.number < 0)
+      fail("'_' is not understood here");
+  return result;
+}
+
 uint64_t Decoder::immediate(const Operand &operand) {
   if (operand.kind != Operand::Immediate)
     fail("an immediate value expected");

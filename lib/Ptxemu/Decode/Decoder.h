@@ -67,6 +67,8 @@ public:
   Slot address(const Operand &operand);
   std::vector<Slot> sources(const Operand &operand, Type type, bool atLeast = false); // of a vector or a single one
   std::vector<Slot> destinations(const Operand &operand, Type type, bool atLeast = false);
+  // Registers of a vector whose state the instruction keeps itself.
+  std::vector<Slot> unchecked(const Operand &operand, Type type);
   uint64_t immediate(const Operand &operand);
   uint64_t immediate(size_t index) { return immediate(operand(index)); }
 

@@ -63,7 +63,7 @@ void Machine::stop(const char *kind, const std::string &message, uint32_t lanes)
 }
 
 void Machine::describe(std::string &text, const Actor &other) const {
-  const Warp &warp = warps[other.id / 2];
+  const Warp &warp = warps[other.id / actorsPerWarp];
   text += (other.isAsync ? "asynchronous work of warp " : "warp ") + std::to_string(warp.index);
   if (blocks.size() > 1)
     text += " of the cluster's block " + std::to_string(warp.block);
@@ -219,7 +219,7 @@ Report Machine::run() {
 }
 
 void Machine::runCluster(const uint32_t first[3]) {
-  uint32_t threads = product(launch.block), actors = 2 * static_cast<uint32_t>(warps.size());
+  uint32_t threads = product(launch.block), actors = actorsPerWarp * static_cast<uint32_t>(warps.size());
   delayed.clear();
   clusterKnowledge = Knowledge();
   clusterCount = 0;
@@ -243,6 +243,7 @@ void Machine::runCluster(const uint32_t first[3]) {
     warp.live = warp.all;
     warp.parkedLive = 0;
     warp.inFlight = 0;
+    warp.flying.clear();
     warp.current = Fragment();
     warp.fragments.assign(1, Fragment());
     warp.fragments[0].mask = warp.all;
@@ -252,7 +253,7 @@ void Machine::runCluster(const uint32_t first[3]) {
     warp.knowledge.seen.assign(actors, 0);
     warp.knowledge.seenByProxy.assign(actors, 0);
     warp.knowledge.seen[warp.actor()] = 1;
-    warp.asyncClock = 0;
+    std::fill_n(warp.clocks, actorsPerWarp, 0);
     warp.copies = warp.bulk = AsyncGroups();
     warp.wgmma = WgmmaState();
     warp.clusterArrived = 0;

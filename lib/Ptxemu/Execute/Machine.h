@@ -51,13 +51,12 @@ struct Fragment {
 // What a warp has started and not yet waited for: cp.async and stores of bulk copies keep the clock at each commit.
 struct AsyncGroups {
   std::vector<uint32_t> clocks;
-  std::vector<std::vector<std::function<void()>>> late; // copies that happen at the wait at the latest
 };
 
 struct WgmmaState {
   uint32_t group = 0, done = 0; // groups that are closed, and those known to be complete
   std::vector<uint32_t> clocks;
-  std::vector<std::string> sequence; // what was issued, to be compared in the warpgroup
+  std::vector<uint64_t> sequence; // what was issued, to be compared in the warpgroup
 };
 
 struct Warp {
@@ -70,18 +69,25 @@ struct Warp {
   uint32_t *flight = nullptr; // not 0 while an asynchronous operation uses the register
   uint8_t *dirty = nullptr;   // written since the last wgmma.fence
   uint32_t inFlight = 0;      // registers
+  struct Flying {
+    uint32_t number, group;
+    bool isResult;
+  };
+  std::vector<Flying> flying;
   std::vector<Fragment> fragments;
   Fragment current;
   std::vector<uint8_t> local, callMemory;
   Knowledge knowledge;
-  uint32_t asyncClock = 0;
+  uint32_t clocks[actorsPerWarp] = {}; // of what was started asynchronously
+  uint32_t &clock(Work work) { return clocks[static_cast<unsigned>(work)]; }
   AsyncGroups copies, bulk;
   WgmmaState wgmma;
   bool arrivedAtCluster = false;
   uint32_t clusterArrived = 0; // lanes
 
-  uint16_t actor() const { return static_cast<uint16_t>(2 * number); }
-  uint16_t asyncActor() const { return static_cast<uint16_t>(2 * number + 1); }
+  uint16_t actor(Work work = Work::Threads) const {
+    return static_cast<uint16_t>(actorsPerWarp * number + static_cast<unsigned>(work));
+  }
   uint32_t *words(uint32_t slot) { return reinterpret_cast<uint32_t *>(registers + slot); }
   uint64_t *longs(uint32_t slot) { return reinterpret_cast<uint64_t *>(registers + slot); }
   uint32_t &predicate(uint32_t slot) { return *words(slot); }
@@ -151,10 +157,10 @@ public:
   // --- order
   Actor actor(const Warp &warp) const;
   // Of an operation that begins now and ends at some time.
-  Actor beginAsync(Warp &warp, bool isGeneric);
+  Actor beginAsync(Warp &warp, Work work);
   void release(Warp &warp, Knowledge &into);
   void acquire(Warp &warp, const Knowledge &from);
-  void completeAsync(Warp &warp, uint32_t clock);
+  void completeAsync(Warp &warp, Work work, uint32_t clock);
 
   // --- memory
   Block &blockOf(uint32_t sharedAddress, uint32_t bytes, unsigned lane);

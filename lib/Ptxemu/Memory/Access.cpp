@@ -200,7 +200,7 @@ void Machine::conflict(const Conflict &conflict, bool isWrite, const Actor &acto
     return find("uninitialised", "read of " + byte + ", which nothing wrote", 1u << lane);
   Actor other;
   other.id = conflict.other;
-  other.isAsync = conflict.other & 1;
+  other.isAsync = conflict.other % actorsPerWarp != 0;
   std::string who;
   describe(who, other);
   if (conflict.kind == Conflict::Proxy)
@@ -297,13 +297,13 @@ Actor Machine::actor(const Warp &warp) const {
   return result;
 }
 
-Actor Machine::beginAsync(Warp &warp, bool isGeneric) {
+Actor Machine::beginAsync(Warp &warp, Work work) {
   Actor result;
-  result.id = warp.asyncActor();
-  result.clock = ++warp.asyncClock;
+  result.id = warp.actor(work);
+  result.clock = ++warp.clock(work);
   result.knowledge = &warp.knowledge;
   result.isAsync = true;
-  result.isGeneric = isGeneric;
+  result.isGeneric = work == Work::Copies;
   return result;
 }
 
@@ -317,8 +317,8 @@ void Machine::acquire(Warp &warp, const Knowledge &from) {
     warp.knowledge.join(from);
 }
 
-void Machine::completeAsync(Warp &warp, uint32_t clock) {
-  uint32_t &seen = warp.knowledge.seen[warp.asyncActor()];
+void Machine::completeAsync(Warp &warp, Work work, uint32_t clock) {
+  uint32_t &seen = warp.knowledge.seen[warp.actor(work)];
   seen = std::max(seen, clock);
 }
 

@@ -8,8 +8,12 @@
 
 namespace qcc::ptxemu {
 
-// An actor's count of how far each actor has come, as it knows. Actor 2w is the threads of the cluster's warp w, actor
-// 2w + 1 is what they have started to happen asynchronously.
+// What a warp does: its threads themselves, and what they start to happen asynchronously. Each is an actor of its own,
+// as each is waited for in its own way.
+enum class Work : uint8_t { Threads, Copies, BulkCopies, Products };
+constexpr unsigned actorsPerWarp = 4;
+
+// How far each actor has come, as an actor knows.
 using Clocks = std::vector<uint32_t>;
 
 void join(Clocks &into, const Clocks &from);
