@@ -124,8 +124,7 @@ Result EmulatedDriver::release() {
 }
 
 Result EmulatedDriver::fail(Result result, const std::string &text) {
-  texts.push_back(text);
-  latest[result] = texts.back().c_str();
+  latest[result] = texts.insert(text).first->c_str();
   return result;
 }
 

@@ -7,7 +7,6 @@
 #include "qcc/Runtime/CudaDriver.h"
 
 #include <functional>
-#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -109,8 +108,8 @@ public:
 
 private:
   ptxemu::Architecture preferred{9, 0, 0}, chosen;
-  int users = 0; // of the context
-  std::list<std::string> texts;
+  int users = 0;               // of the context
+  std::set<std::string> texts; // of all errors so far: callers keep pointers to them
   std::map<Result, const char *> latest;
 };
 

@@ -25,7 +25,7 @@ llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilati
   if (failed(compilation.write(path)))
     return llvm::createStringError("a program to be run by the compiler could not be written");
   std::string error;
-  std::unique_ptr<Program> program = Program::open(path.str().str(), /*threads=*/0, "cpu", error);
+  std::unique_ptr<Program> program = Program::open(path.str().str(), {0, "cpu", false}, error);
   if (!program)
     return llvm::createStringError("the program cannot be run here: " + error);
   return program;

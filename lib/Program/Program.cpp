@@ -2,14 +2,14 @@
 
 namespace qcc {
 
-std::unique_ptr<Program> Program::open(const std::string &path, int threads, const std::string &device,
-                                       std::string &error) {
+std::unique_ptr<Program> Program::open(const std::string &path, const Options &options, std::string &error) {
   std::unique_ptr<Program> program(new Program);
   qcc1_error failure = {sizeof(qcc1_error), 0, {}, {}};
-  qcc1_model_options modelOptions = {sizeof(qcc1_model_options), nullptr, device.empty() ? nullptr : device.c_str()};
-  qcc1_session_options options = {sizeof(qcc1_session_options), threads, nullptr, 0, 0};
+  qcc1_model_options modelOptions = {sizeof(qcc1_model_options), nullptr,
+                                     options.device.empty() ? nullptr : options.device.c_str()};
+  qcc1_session_options sessionOptions = {sizeof(qcc1_session_options), options.threads, nullptr, 0, options.graphs};
   if (qcc1_model_open(path.c_str(), &modelOptions, &program->model, &failure) != QCC1_OK ||
-      qcc1_session_open(program->model, &options, &program->session, &failure) != QCC1_OK) {
+      qcc1_session_open(program->model, &sessionOptions, &program->session, &failure) != QCC1_OK) {
     error = failure.message;
     return nullptr;
   }

@@ -53,8 +53,8 @@ bool Session::runRecorded(qcc_frame &frame) {
     bool ended = runUntilFailure(frame);
     if (!queue->endRecording(recording.slot, ended) && ended)
       ended = queue->refuse(failure, "the run");
-    if (!ended)
-      return false;
+    if (!ended || frame.error != 0)
+      return ended;
     recording.dependencies = dependencies(frame);
     recording.outputs.clear();
     for (const Output &output : outputs)

@@ -235,6 +235,9 @@ bool Session::plan(Error &error) {
   }
   if (grown)
     return error.set(QCC1_RUN, "the program's plan does not settle");
+  // What is in it is not needed, and devices have no room for two.
+  if (table[0] > static_cast<int64_t>(arena.size()))
+    arena = Buffer(memory);
   if (table[0] < 0 || !arena.reserve(table[0]))
     return memory->refuse(error, std::to_string(table[0]) + " bytes of intermediate values");
   return true;

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import _native
+from . import _native, device as _device
 
 __all__ = ["CompileError", "RunError", "Model", "Session", "Value", "State", "compile", "load"]
 
@@ -76,10 +76,11 @@ def _value(raw):
 class Model:
     """An opened artifact."""
 
-    def __init__(self, path, target=None, threads=0):
+    def __init__(self, path, target=None, threads=0, device=None):
         self._library = _native.library()
         self._handle, self._threads, self._session = c_void_p(), threads, None
-        options = _native.ModelOptions(sizeof(_native.ModelOptions), target.encode() if target else None)
+        options = _native.ModelOptions(sizeof(_native.ModelOptions), target.encode() if target else None,
+                                       device.encode() if device else None)
         error = _native.new_error()
         if self._library.qcc1_model_open(str(path).encode(), byref(options), byref(self._handle), byref(error)):
             raise RunError(error)
@@ -118,8 +119,10 @@ class Model:
         data = self._library.qcc1_model_part(self._handle, name.encode(), byref(size))
         return string_at(data, size.value) if data else None
 
-    def session(self, threads=None):
-        return Session(self, self._threads if threads is None else threads)
+    def session(self, threads=None, device=None, outputs_on_device=False, graphs=False):
+        """A session; where the model runs if `device` names no other place. `outputs_on_device` leaves outputs there, as DeviceTensors;
+        `graphs` records what a run starts on a device and replays it."""
+        return Session(self, self._threads if threads is None else threads, device, outputs_on_device, graphs)
 
     def __call__(self, inputs=None, /, **named):
         """Runs the model once, without memory of earlier calls: {output name: array}.
@@ -139,9 +142,11 @@ class Model:
 class Session:
     """Threads, memory and states of one caller. Not for two threads at a time."""
 
-    def __init__(self, model, threads=0):
+    def __init__(self, model, threads=0, device=None, outputs_on_device=False, graphs=False):
         self.model, self._library, self._handle = model, model._library, c_void_p()
-        options, error = _native.SessionOptions(sizeof(_native.SessionOptions), threads), _native.new_error()
+        options = _native.SessionOptions(sizeof(_native.SessionOptions), threads, device.encode() if device else None,
+                                         outputs_on_device, graphs)
+        error = _native.new_error()
         if self._library.qcc1_session_open(model._handle, byref(options), byref(self._handle), byref(error)):
             raise RunError(error)
 
@@ -168,10 +173,11 @@ class Session:
     def run(self, inputs, outputs=None):
         """Runs once and appends to the states: {output name: array}. `outputs` names what is wanted; None means all but the states."""
         names = [value.name for value in self.model.outputs] if outputs is None else list(outputs)
-        arrays = [array if isinstance(array, (np.ndarray, np.generic, int, float, bool, list, tuple)) else np.from_dlpack(array) for array in inputs.values()]
-        # A scalar has no gaps, and ascontiguousarray would give it a dimension.
-        arrays = [array if array.ndim == 0 else np.ascontiguousarray(array) for array in map(np.asarray, arrays)]
-        tensors = [_native.borrow(array) for array in arrays]
+        owners, tensors = [], []  # the arrays, and views of them
+        for array in inputs.values():
+            tensor, owner = _device.borrow(array) if _device.is_on_device(array) else _borrow(array)
+            tensors.append(tensor)
+            owners.append(owner)
         given = (_native.Input * max(len(tensors), 1))(*(
             _native.Input(name.encode(), pointer(tensor)) for name, tensor in zip(inputs, tensors)))
         wanted = (_native.Output * max(len(names), 1))(*(_native.Output(name.encode()) for name in names))
@@ -179,9 +185,26 @@ class Session:
         if self._library.qcc1_session_run(self._handle, given, len(tensors), wanted, len(names), byref(error)):
             raise RunError(error)
         # Adopt all before anything can fail: each holds memory of the runtime.
-        return {name: _native.adopt(output.tensor) for name, output in zip(names, wanted)}
+        return {name: _adopt(output.tensor) for name, output in zip(names, wanted)}
 
 
-def load(path, target=None, threads=0):
-    """Opens an artifact. `target` names the code to take (else the best for this machine); threads=0 takes all."""
-    return Model(path, target, threads)
+def _borrow(array):
+    if not isinstance(array, (np.ndarray, np.generic, int, float, bool, list, tuple)):
+        array = np.from_dlpack(array)
+    array = np.asarray(array)
+    # A scalar has no gaps, and ascontiguousarray would give it a dimension.
+    array = array if array.ndim == 0 else np.ascontiguousarray(array)
+    return _native.borrow(array), array
+
+
+def _adopt(managed):
+    # In the processor's memory or in a device's.
+    return _native.adopt(managed) if managed.contents.dl_tensor.device.device_type == 1 else _device.DeviceTensor(managed)
+
+
+def load(path, target=None, threads=0, device=None):
+    """Opens an artifact. `target` names the code to take (else the best for this machine); threads=0 takes all.
+
+    device: 'cpu', 'cuda', 'cuda:N' or 'emulate'; None takes the processor where the artifact has code for it, else 'cuda'.
+    """
+    return Model(path, target, threads, device)

@@ -59,11 +59,11 @@ class Error(Structure):
 
 
 class ModelOptions(Structure):
-    _fields_ = [("struct_size", c_size_t), ("target", c_char_p)]
+    _fields_ = [("struct_size", c_size_t), ("target", c_char_p), ("device", c_char_p)]
 
 
 class SessionOptions(Structure):
-    _fields_ = [("struct_size", c_size_t), ("threads", c_int32)]
+    _fields_ = [("struct_size", c_size_t), ("threads", c_int32), ("device", c_char_p), ("outputs_on_device", c_int32), ("graphs", c_int32)]
 
 
 class Value(Structure):

@@ -47,11 +47,11 @@ def holds(gate, report):
     return bool(compare(value, bound) or np.isnan(value))
 
 
-def open_model(path, folder, threads, fmt):
-    """An artifact as it is; an ONNX model compiled first."""
+def open_model(path, folder, threads, fmt, device=None):
+    """An artifact as it is, where `device` says; an ONNX model compiled for this machine first."""
     path = Path(path)
     if path.suffix == ".qcc":
-        return qcc.load(path, threads=threads)
+        return qcc.load(path, threads=threads, device=device)
     return qcc.load(qcc.compile(path, Path(folder) / f"{path.stem}-{fmt}.qcc", fmt=fmt), threads=threads)
 
 
@@ -141,6 +141,7 @@ def arguments():
     parser.add_argument("--windows", type=int, default=0, help="evaluate at most this many (all)")
     parser.add_argument("--documents", metavar="REGEX")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", help="where an artifact runs: cpu, cuda, cuda:N, emulate (cpu where it has code for it, else cuda)")
     parser.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 1 if it holds: 'kld>0.03', 'outputs.logits>1e-3'")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -154,7 +155,7 @@ def main(argv=None):
         if options.ctx < 2 or options.windows < 0:
             raise UsageError("--ctx takes 2 and more, --windows 0 and more")
         with tempfile.TemporaryDirectory() as folder:
-            model = open_model(options.model, folder, options.threads, options.fmt)
+            model = open_model(options.model, folder, options.threads, options.fmt, options.device)
             reference = open_model(options.against, folder, options.threads, "float32") if options.against else None
             if options.data.endswith(".npz"):
                 with np.load(options.data) as data:

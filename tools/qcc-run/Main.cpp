@@ -29,6 +29,7 @@ constexpr const char *usage = R"(usage: qcc-run FILE.qcc [options]
   --temperature=T     draw tokens (0: take the likeliest)   --seed=N
   --threads=N         (as many as the process may use)
   --device=D          cpu, cuda, cuda:N or emulate (cpu where the artifact has code for it, else cuda)
+  --graphs            on a device, record what a run starts and replay it, where the program allows that
   --json              print one JSON object
   --help
 
@@ -36,10 +37,10 @@ Exit status: 0 done, 1 a comparison failed, 2 bad usage, input or file.
 )";
 
 struct Options {
-  std::string artifact, in, out, device;
+  std::string artifact, in, out;
   std::vector<std::string> goldens;
   double tolerance = 1e-5;
-  int threads = 0;
+  qcc::Program::Options program;
   bool json = false, runBench = false, runGenerate = false;
   qcc::BenchOptions bench;
   qcc::GenerateOptions generate;
@@ -84,6 +85,7 @@ std::string parse(int argc, char **argv, Options &options, bool &help) {
     Seed,
     Threads,
     Device,
+    Graphs,
     Json,
     Help
   };
@@ -101,6 +103,7 @@ std::string parse(int argc, char **argv, Options &options, bool &help) {
                           {"seed", required_argument, nullptr, Seed},
                           {"threads", required_argument, nullptr, Threads},
                           {"device", required_argument, nullptr, Device},
+                          {"graphs", no_argument, nullptr, Graphs},
                           {"json", no_argument, nullptr, Json},
                           {"help", no_argument, nullptr, Help},
                           {}};
@@ -158,10 +161,13 @@ std::string parse(int argc, char **argv, Options &options, bool &help) {
       count(options.generate.seed, 0);
       break;
     case Threads:
-      count(options.threads, 1);
+      count(options.program.threads, 1);
       break;
     case Device:
-      options.device = optarg;
+      options.program.device = optarg;
+      break;
+    case Graphs:
+      options.program.graphs = true;
       break;
     case Json:
       options.json = options.bench.json = options.generate.json = true;
@@ -279,7 +285,7 @@ int main(int argc, char **argv) {
     return 2;
   }
   std::string error;
-  std::unique_ptr<qcc::Program> program = qcc::Program::open(options.artifact, options.threads, options.device, error);
+  std::unique_ptr<qcc::Program> program = qcc::Program::open(options.artifact, options.program, error);
   if (!program)
     return fail(error);
   std::vector<qcc::NpzArray> inputs;

@@ -19,9 +19,12 @@ using TensorHandle = std::unique_ptr<DLManagedTensor, TensorDeleter>;
 
 class Program {
 public:
-  // `device` is one of qcc1_model_options; empty for the artifact's own.
-  static std::unique_ptr<Program> open(const std::string &path, int threads, const std::string &device,
-                                       std::string &error);
+  struct Options {
+    int threads = 0;         // 0: as many as the process may use
+    std::string device = {}; // as in qcc1_model_options; empty for the artifact's own
+    bool graphs = false;     // as in qcc1_session_options
+  };
+  static std::unique_ptr<Program> open(const std::string &path, const Options &options, std::string &error);
   ~Program();
 
   const Manifest &manifest() const { return description; }

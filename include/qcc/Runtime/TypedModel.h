@@ -184,17 +184,20 @@ private:
 /// An opened artifact. Sessions keep what they need of it.
 template <typename Session> class TypedModel {
 public:
-  explicit TypedModel(const std::string &path) {
+  /// `device`: where sessions run, as in qcc1_model_options.
+  explicit TypedModel(const std::string &path, const char *device = nullptr) {
     qcc1_error error = {sizeof(error), 0, {}, {}};
+    qcc1_model_options options = {sizeof(options), nullptr, device};
     qcc1_model *model = nullptr;
-    qcc1_status status = qcc1_model_open(path.c_str(), nullptr, &model, &error);
+    qcc1_status status = qcc1_model_open(path.c_str(), &options, &model, &error);
     owned.reset(model);
     check(status, error);
   }
-  TypedModel(const void *data, size_t size) {
+  TypedModel(const void *data, size_t size, const char *device = nullptr) {
     qcc1_error error = {sizeof(error), 0, {}, {}};
+    qcc1_model_options options = {sizeof(options), nullptr, device};
     qcc1_model *model = nullptr;
-    qcc1_status status = qcc1_model_open_memory(data, size, nullptr, &model, &error);
+    qcc1_status status = qcc1_model_open_memory(data, size, &options, &model, &error);
     owned.reset(model);
     check(status, error);
   }

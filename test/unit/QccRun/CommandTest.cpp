@@ -18,7 +18,12 @@ class CommandTest : public ::testing::Test {
 protected:
   void SetUp() override {
     std::string why;
-    ASSERT_TRUE(writeTiny(artifact, tinyManifest(), readBytes(TINY_PROGRAM), why)) << why;
+    Manifest manifest = tinyManifest();
+    manifest.targets.push_back(tinyDeviceTarget());
+    ASSERT_TRUE(
+        writeTiny(artifact, manifest, readBytes(TINY_PROGRAM), why,
+                  {{"code/device.so", readBytes(TINY_DEVICE_PROGRAM)}, {"code/device.ptx", readBytes(TINY_PTX)}}))
+        << why;
   }
   void TearDown() override {
     for (const std::string &path : {artifact, npz, out})
@@ -60,6 +65,28 @@ TEST_F(CommandTest, golden) {
   expect(run("--golden=" + npz), 2, "'y' is neither in:NAME nor out:NAME");
 }
 
+TEST_F(CommandTest, onDevices) {
+  write({mode, x, floats("out:y", {1, 1, 4}, {1, 2, 3, 4}), floats("out:total", {}, {4})});
+  expect(run("--golden=" + npz + " --device=cpu"), 0, "same  y  f32 1x1x4  relative error 0");
+  expect(run("--golden=" + npz + " --device=emulate"), 0, "same  y  f32 1x1x4  relative error 0");
+  expect(run("--golden=" + npz + " --device=emulate --graphs"), 0, "same  total");
+  Result refused = shell("QCC_CUDA_DRIVER=/nonexistent.so " QCC_RUN " " + artifact + " --device=cuda 2>&1");
+  expect(refused, 2, "no CUDA driver: /nonexistent.so: ");
+  expect(refused, 2, "--device=emulate");
+  NpzArray plainX = x, stray = mode;
+  plainX.name = "x", stray.name = "mode";
+  stray.bytes[0] = 5;
+  write({plainX, stray});
+  expect(run("--in=" + npz + " --device=emulate"), 2, "[kernel stray, line 142: st.global.u64 [%d3], %d2");
+}
+
+TEST_F(CommandTest, python) {
+  if (shell(PYTHON " -c 'import numpy, ml_dtypes' 2>&1").status != 0)
+    GTEST_SKIP() << "no Python with NumPy";
+  expect(shell("QCC_DIR=" QCC_DIR " PYTHONPATH=" PYTHON_PACKAGE " " PYTHON " " DEVICE_SCRIPT " " + artifact + " 2>&1"),
+         0, "good\n");
+}
+
 TEST_F(CommandTest, inAndOut) {
   NpzArray plainX = x, plainMode = mode;
   plainX.name = "x", plainMode.name = "mode";
@@ -89,7 +116,7 @@ TEST_F(CommandTest, usage) {
   expect(run("--help"), 0, "usage: qcc-run");
   expect(run("--threads=0"), 2, "not a valid value: --threads=0");
   expect(run("--tolerance=x"), 2, "not a valid value: --tolerance=x");
-  expect(run("--device=tpu"), 2, "not a valid value: --device=tpu");
+  expect(run("--device=tpu"), 2, "'tpu' is no device; devices are cpu, cuda");
   expect(run("--no-such"), 2, "usage: qcc-run");
   expect(shell(std::string(QCC_RUN) + " 2>&1"), 2, "usage: qcc-run");
   expect(shell(std::string(QCC_RUN) + " /nonexistent.qcc 2>&1"), 2, "/nonexistent.qcc: No such file");
@@ -104,6 +131,7 @@ TEST_F(CommandTest, clientInC) {
 TEST_F(CommandTest, inspect) {
   std::string inspect = std::string(QCC_INSPECT) + " ";
   expect(shell(inspect + artifact + " 2>&1"), 0, "past -> present  f32 [batch, length, 4], grows along 1");
+  expect(shell(inspect + artifact + " 2>&1"), 0, "cuda sm_80  ptx    code/device.ptx");
   expect(shell(inspect + "--json " + artifact), 0, "\"kld\": 0.25");
   expect(shell(inspect + "--verify " + artifact), 0, "verified");
   std::vector<uint8_t> bytes = readBytes(artifact);

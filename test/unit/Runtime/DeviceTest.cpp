@@ -233,6 +233,23 @@ TEST_F(EmulatedTest, failuresReachTheCaller) {
   ASSERT_EQ(run(x), QCC1_OK) << error.message;
 }
 
+TEST_F(EmulatedTest, clusters) {
+  Setting architecture("QCC_EMULATED_ARCHITECTURE", "9.0");
+  openForDevice(TINY_DEVICE_PROGRAM_CLUSTERS);
+  Tensor x = counting(3, 50);
+  ASSERT_EQ(run(x, {"y"}), QCC1_OK) << error.message;
+  for (size_t i = 0; i < x.values.size(); ++i)
+    ASSERT_EQ(values(0)[i], x.values[i] * float(1 + i % 4));
+}
+
+TEST_F(EmulatedTest, tensorMaps) {
+  Setting architecture("QCC_EMULATED_ARCHITECTURE", "9.0");
+  openForDevice();
+  Tensor x = counting(1, 8);
+  expectError(run(x, {}, 8), QCC1_RUN, "describing a tensor to the copy engine: CUDA_ERROR_INVALID_VALUE: ");
+  ASSERT_EQ(run(x), QCC1_OK) << error.message;
+}
+
 TEST_F(EmulatedTest, tensorsStayOnTheDevice) {
   outputsOnDevice = 1;
   openForDevice();
@@ -317,6 +334,13 @@ TEST_F(EmulatedTest, recordedRunsAreTheSame) {
       for (int tokens = 1; tokens < 12; ++tokens) {
         Tensor x = counting(2, tokens);
         ASSERT_EQ(run(x, {"y"}), QCC1_OK) << error.message;
+        keep();
+      }
+      // Nothing changes but what is in the inputs.
+      for (int again = 0; again < 5; ++again) {
+        qcc1_session_reset(session);
+        Tensor x = counting(2, 2, float(again));
+        ASSERT_EQ(run(x, {"total", "y"}), QCC1_OK) << error.message;
         keep();
       }
       Tensor x = counting(2, 1);

@@ -1,7 +1,8 @@
 /* TinyProgram.c for a device: the host part of the kernels in TinyProgram.ptx.
  *
- * mode 5: a kernel stores where it may not; 6: a kernel that does not exist is started; 7: reads where no memory is.
- * Built with TINY_CAPTURABLE, mode is not looked at and runs may be captured. */
+ * mode 5: a kernel stores where it may not; 6: a kernel that does not exist is started; 7: reads where no memory is;
+ * 8: the copy engine gets a tensor map, and one that it cannot use. Built with TINY_CAPTURABLE, mode is not looked at
+ * and runs may be captured. */
 #include "qcc/Runtime/Abi.h"
 
 #ifndef TINY_KERNEL
@@ -59,6 +60,13 @@ static void run(qcc_frame *frame, int64_t thread) {
     frame->launch(frame, KernelCount, 1, 0);
   if (mode == 7)
     frame->read(frame, (const char *)arena + (INT64_C(1) << 40), &mode, sizeof(mode));
+  if (mode == 8) {
+    _Alignas(64) char map[128];
+    qcc_tensor_map description = {7 /* float32 */, 2, arena, {Width, rows}, {0, 16}, {Width, 1}, 0};
+    frame->tensor_map(frame, map, &description);
+    description.address = (const char *)arena + 4;
+    frame->tensor_map(frame, map, &description);
+  }
   int64_t blocks = (elements + Block - 1) / Block;
   blocks = (blocks + TINY_CLUSTER - 1) / TINY_CLUSTER * TINY_CLUSTER;
   /* By way of the arena, so that two kernels follow one another. */
