@@ -28,11 +28,12 @@ public:
                                  k.mul(block, k.constant(deviceColumns(layout, layout.block)))));
     auto element = [&](Value column) { return t.load(t.f32, t.at(from, k.mul(column, k.constant(4))), 4); };
     Value zero = k.constantF32(0), end = k.constant(columns);
-    Value largest = k.loop(t.lane(), end, zero,
-                           [&](Value column, ValueRange most) {
-                             return SmallVector<Value>{larger(most[0], math::AbsFOp::create(b, element(column)))};
-                           },
-                           ThreadBlock::warpThreads)[0];
+    Value largest = k.loop(
+        t.lane(), end, zero,
+        [&](Value column, ValueRange most) {
+          return SmallVector<Value>{larger(most[0], math::AbsFOp::create(b, element(column)))};
+        },
+        ThreadBlock::warpThreads)[0];
     for (int bit = ThreadBlock::warpThreads / 2; bit > 0; bit /= 2)
       largest = larger(largest, t.shuffleXor(largest, bit));
     Value scale = arith::MulFOp::create(b, largest, k.constantF32(1.0f / 127));
@@ -42,16 +43,18 @@ public:
       Value scaled = arith::MulFOp::create(b, element(column), factor);
       return arith::FPToSIOp::create(b, t.i32, math::RoundEvenOp::create(b, scaled));
     };
-    Value sum = k.loop(t.lane(), end, t.integer(0),
-                       [&](Value column, ValueRange state) {
-                         Value code = quantize(column);
-                         t.store(arith::TruncIOp::create(b, t.i8, code), t.at(to, column), 1);
-                         return SmallVector<Value>{arith::AddIOp::create(b, state[0], code)};
-                       },
-                       ThreadBlock::warpThreads)[0];
-    k.loop(k.add(end, t.lane()), k.constant(deviceColumns(layout, columns)),
-           [&](Value column) { t.store(arith::ConstantOp::create(b, b.getI8IntegerAttr(0)), t.at(to, column), 1); },
-           ThreadBlock::warpThreads);
+    Value sum = k.loop(
+        t.lane(), end, t.integer(0),
+        [&](Value column, ValueRange state) {
+          Value code = quantize(column);
+          t.store(arith::TruncIOp::create(b, t.i8, code), t.at(to, column), 1);
+          return SmallVector<Value>{arith::AddIOp::create(b, state[0], code)};
+        },
+        ThreadBlock::warpThreads)[0];
+    k.loop(
+        k.add(end, t.lane()), k.constant(deviceColumns(layout, columns)),
+        [&](Value column) { t.store(arith::ConstantOp::create(b, b.getI8IntegerAttr(0)), t.at(to, column), 1); },
+        ThreadBlock::warpThreads);
     sum = t.sumOverLanes(sum, ThreadBlock::warpThreads - 1);
     Value place = k.mul(k.add(k.mul(token, k.constant(layout.blocks())), block), k.constant(4));
     k.when(k.equal(t.lane(), k.constant(0)), [&] {

@@ -32,8 +32,8 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
     return success();
   }
   Value one = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(1));
-  Value isOne = arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle,
-                                      lowering.size(linear.tokens), one);
+  Value isOne =
+      arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(linear.tokens), one);
   lowering.branch(
       isOne, [&] { emitFewTokens(lowering, linear, 1, activations); },
       [&] { emitFewTokens(lowering, linear, fewTokens, activations); });
