@@ -122,7 +122,8 @@ LogicalResult qcc::fillManifest(Compilation &c) {
     return std::tuple(facts.features.size(), facts.device ? facts.device->capability : 0,
                       facts.device && facts.device->isSpecific());
   };
-  llvm::stable_sort(c.code, [&](const TargetCode &a, const TargetCode &b) { return demands(a.facts) > demands(b.facts); });
+  llvm::stable_sort(c.code,
+                    [&](const TargetCode &a, const TargetCode &b) { return demands(a.facts) > demands(b.facts); });
   for (TargetCode &code : c.code) {
     Manifest::Target target{code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"};
     if (code.facts.device)

@@ -4,6 +4,7 @@
     run.py [--modes=as-is,dynamic,initializers] [--filter=REGEX] [-v]     run and count
     run.py --check                                                       fail where a test got worse than expected.tsv says
     run.py --update                                                      run all modes; rewrite expected.tsv and docs/conformance.md
+    run.py --target=sm_80                                                on a GPU, emulated (the environment's QCC_DEVICE names another device)
 
 Each test is a model with inputs and expected outputs. Modes: `as-is`; `dynamic`, where every dimension of every input is known at
 run time only; `initializers`, where the constants stored in the model arrive as inputs. Outcomes, best first:
@@ -118,10 +119,10 @@ def run_program(command):
         return None, f"no end after {TIMEOUT} s"
 
 
-def compile_model(model, folder):
+def compile_model(model, folder, target):
     source, artifact = folder / "model.onnx", folder / "model.qcc"
     onnx.save(model, source)
-    status, message = run_program([BUILD / "bin/qcc", source, "--fmt=float32", "-o", artifact])
+    status, message = run_program([BUILD / "bin/qcc", source, "--fmt=float32", f"--target={target}", "-o", artifact])
     if status == 0:
         return artifact, None
     if status == 2 and re.search(r"error: \S", message):
@@ -129,12 +130,12 @@ def compile_model(model, folder):
     return None, Result("crash", f"qcc: status {status}: {message[-400:]}")
 
 
-def compare_case(model, artifact, case, folder, extra):
+def compare_case(model, artifact, case, folder, extra, device):
     inputs = {**extra, **read_tensors(case, "input", [value for value in model.graph.input if value.name not in extra])}
     expected = read_tensors(case, "output", model.graph.output)
     source, target = folder / "in.npz", folder / "out.npz"
     np.savez(source, **{name: storable(array) for name, array in inputs.items()})
-    status, message = run_program([BUILD / "bin/qcc-run", artifact, f"--in={source}", f"--out={target}", "--threads=1"])
+    status, message = run_program([BUILD / "bin/qcc-run", artifact, f"--in={source}", f"--out={target}", *device])
     if status not in (0, 1, 2):
         return Result("crash", f"qcc-run: status {status}: {message[-400:]}")
     if status:
@@ -151,7 +152,7 @@ def compare_case(model, artifact, case, folder, extra):
     return Result("pass", "")
 
 
-def run_test(folder, mode):
+def run_test(folder, mode, target):
     """The outcome of one test in one mode; None where the mode changes nothing about the model."""
     model = onnx.load(folder / "model.onnx")
     extra = {}
@@ -161,13 +162,14 @@ def run_test(folder, mode):
         extra = initializers_to_inputs(model)
         if not extra:
             return None
+    device = [f"--device={os.environ.get('QCC_DEVICE', 'emulate')}"] if target.startswith("sm_") else ["--threads=1"]
     with tempfile.TemporaryDirectory(prefix="qcc-conformance-") as work:
-        artifact, failure = compile_model(model, Path(work))
+        artifact, failure = compile_model(model, Path(work), target)
         if failure:
             return failure
         for case in sorted(folder.glob("test_data_set_*")):
             try:
-                result = compare_case(model, artifact, case, Path(work), extra)
+                result = compare_case(model, artifact, case, Path(work), extra, device)
             except TypeError as error:
                 return Result("wrong", f"compiled, but {error}")
             if result.outcome != "pass":
@@ -175,11 +177,11 @@ def run_test(folder, mode):
         return result
 
 
-def run_all(tests, modes, jobs):
+def run_all(tests, modes, jobs, target):
     """{test: {mode: Result}}; a mode that changes nothing has the outcome of `as-is` when that was run."""
     results = {name: {} for name in tests}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        running = {pool.submit(run_test, folder, mode): (name, mode) for name, folder in tests.items() for mode in modes}
+        running = {pool.submit(run_test, folder, mode, target): (name, mode) for name, folder in tests.items() for mode in modes}
         for future in concurrent.futures.as_completed(running):
             name, mode = running[future]
             results[name][mode] = future.result()
@@ -266,6 +268,7 @@ def report_changes(results, expected):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--modes", default="as-is")
+    parser.add_argument("--target", default="native")
     parser.add_argument("--filter", type=re.compile)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--update", action="store_true")
@@ -283,7 +286,7 @@ def main():
     tests = find_tests(unpack(archives))
     if options.filter:
         tests = {name: folder for name, folder in tests.items() if options.filter.search(name)}
-    results = run_all(tests, modes, options.jobs)
+    results = run_all(tests, modes, options.jobs, options.target)
     (BUILD / "conformance" / "results.json").write_text(json.dumps(
         {name: {mode: result._asdict() for mode, result in by_mode.items()} for name, by_mode in sorted(results.items())}, indent=1))
     if options.verbose:
@@ -296,8 +299,8 @@ def main():
         print(f"{mode}: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES))
     print(f"{time.monotonic() - start:.0f} s; the reasons are in {BUILD / 'conformance' / 'results.json'}")
     if options.update:
-        if options.filter:
-            parser.error("--update runs all tests: no --filter")
+        if options.filter or options.target != "native":
+            parser.error("--update runs all tests here: no --filter and no --target")
         write_expected(results)
         write_document(tests, results)
     if options.check:

@@ -57,7 +57,8 @@ static cl::opt<std::string>
                    cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "
                             "this; a program beyond it is not written"),
                    cl::value_desc("X"), cl::cat(category));
-static cl::opt<std::string> emit("emit", cl::desc("What to write: a state's name, llvm, asm, obj, shared, ptx or artifact"),
+static cl::opt<std::string> emit("emit",
+                                 cl::desc("What to write: a state's name, llvm, asm, obj, shared, ptx or artifact"),
                                  cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
                                     cl::desc("The model is a program in this state, as --emit=STATE -o FILE writes it"),
@@ -175,10 +176,10 @@ static int writeOut(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::r
 
 /// Code of a target as --emit names it; of a GPU's name that stands for several, that of the GPU itself.
 static llvm::Error codeOf(const TargetCode &code, StringRef emitted, llvm::SmallVectorImpl<char> &bytes) {
-  auto kind = emitted == "llvm"    ? CodeKind::LlvmIr
-              : emitted == "obj"   ? CodeKind::Object
+  auto kind = emitted == "llvm"     ? CodeKind::LlvmIr
+              : emitted == "obj"    ? CodeKind::Object
               : emitted == "shared" ? CodeKind::SharedObject
-                                   : CodeKind::Assembly;
+                                    : CodeKind::Assembly;
   if (!code.facts.device) {
     if (emitted == "ptx")
       return llvm::createStringError("--emit=ptx is for GPUs; '" + code.facts.name + "' is none");

@@ -5,7 +5,7 @@
 
 namespace qcc {
 
-/// Emits and launches a contraction: a thread for each sum.
+/// Emits and launches a contraction: a block of threads for each tile of sums.
 void emitDeviceContraction(Lowering &lowering, llvm::StringRef name, const Contraction &contraction);
 
 } // namespace qcc

@@ -19,7 +19,7 @@ struct DeviceFacts {
 
 /// What kernels are generated for.
 struct TargetFacts {
-  std::string name; // of the code object, e.g. "x86-64-v3"
+  std::string name;                  // of the code object, e.g. "x86-64-v3"
   std::string triple, cpu;           // of the host
   std::vector<std::string> features; // LLVM's names without a sign
   std::optional<DeviceFacts> device; // that the host starts kernels on

@@ -31,11 +31,14 @@ static LogicalResult emitGlobalPool(const Node &node, Lowering &lowering, Fold f
   Type type = accumulatorOf(node.element(0)), wide = wideType(fold, type);
   Dim images = dims.mul(input[0], input[1]), size = dims.product(spatialDims(node, 0));
   Kernel k(lowering, node.type().lower(), lowering.loc);
+  Team team(k, size);
   k.loop(k.lo(), k.hi(), [&](Value image) {
     Value length = k.dim(size), start = k.mul(image, length);
-    Value folded = foldRow(k, fold, type, size,
-                           [&](Value i) { return term(k, k.load(node.input(0), Index(input, k.add(start, i)))); });
-    k.store(node.output(), Index(result, image), castNumber(k.b, finish(k, folded, length), wide, type));
+    Value folded = foldRow(
+        k, fold, type, size, [&](Value i) { return term(k, k.load(node.input(0), Index(input, k.add(start, i)))); }, {},
+        &team);
+    team.once(
+        [&] { k.store(node.output(), Index(result, image), castNumber(k.b, finish(k, folded, length), wide, type)); });
   });
   k.launch(images, dims.product(input));
   return success();

@@ -102,9 +102,9 @@ static LogicalResult lowerEmbed(const Node &node, Lowering &lowering) {
       return sum;
     };
   };
-  rows.store = [&](Kernel &k, Value row, const Moments &moments, llvm::function_ref<Value(Value)> x) {
+  rows.store = [&](Kernel &k, const Team &team, Value row, const Moments &moments, llvm::function_ref<Value(Value)> x) {
     Value start = k.mul(row, k.dim(hidden));
-    k.loop(k.constant(0), k.dim(hidden), [&](Value i) {
+    team.each(k.constant(0), k.dim(hidden), [&](Value i) {
       auto parameter = [&](unsigned operand) {
         return castNumber(k.b, k.load(node.input(operand), ArrayRef<Value>(i)), node.element(operand), type);
       };

@@ -46,7 +46,8 @@ static LogicalResult lowerImageNorm(const Node &node, Lowering &lowering) {
     Value start = k.mul(row, k.dim(rows.length));
     return [=, &k, &node](Value i) { return k.load(node.input(0), Index(x, k.add(start, i))); };
   };
-  rows.store = [&](Kernel &k, Value row, const Moments &moments, llvm::function_ref<Value(Value)> element) {
+  rows.store = [&](Kernel &k, const Team &team, Value row, const Moments &moments,
+                   llvm::function_ref<Value(Value)> element) {
     Value batch = k.div(row, k.dim(groups)), group = k.rem(row, k.dim(groups)), length = k.dim(spatial);
     k.loop(k.constant(0), k.dim(channels), [&](Value c) {
       Value channel = k.add(k.mul(group, k.dim(channels)), c);
@@ -56,7 +57,7 @@ static LogicalResult lowerImageNorm(const Node &node, Lowering &lowering) {
       };
       Value scale = parameter(1), bias = parameter(2), from = k.mul(c, length);
       Value start = k.add(k.mul(row, k.dim(rows.length)), from);
-      k.loop(k.constant(0), length, [&](Value i) {
+      team.each(k.constant(0), length, [&](Value i) {
         SmallVector<Value> at = {batch, channel};
         llvm::append_range(at, k.delinearize(i, ArrayRef(x).drop_front(2)));
         Value y = scaleAndShift(k, moments.normalize(k, element(k.add(from, i))), scale, bias);

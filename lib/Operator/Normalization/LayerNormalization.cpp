@@ -133,18 +133,21 @@ static LogicalResult lowerLayerNorm(const Node &node, Lowering &lowering) {
       return sum;
     };
   };
-  rows.store = [&](Kernel &k, Value row, const Moments &moments, llvm::function_ref<Value(Value)> element) {
+  rows.store = [&](Kernel &k, const Team &team, Value row, const Moments &moments,
+                   llvm::function_ref<Value(Value)> element) {
     for (auto [i, value] : {std::pair(parts.mean, moments.mean), std::pair(parts.inverse, moments.inverse)})
       if (node.hasOutput(i))
-        k.store(node.output(i), Index(node.outputDims(i), row),
-                castNumber(k.b, value ? value : numberConstant(k.b, type, 0), type, node.outputElement(i)));
+        team.once([&, i = i, value = value] {
+          k.store(node.output(i), Index(node.outputDims(i), row),
+                  castNumber(k.b, value ? value : numberConstant(k.b, type, 0), type, node.outputElement(i)));
+        });
     auto scale = rowOf(node, k, parts.scale, *axis, row);
     std::function<Value(Value)> bias;
     if (node.has(parts.bias))
       bias = rowOf(node, k, parts.bias, *axis, row);
     SmallVector<Value> outer = k.delinearize(row, ArrayRef(x).take_front(*axis));
     Value start = k.mul(row, k.dim(rows.length));
-    k.loop(k.constant(0), k.dim(rows.length), [&](Value i) {
+    team.each(k.constant(0), k.dim(rows.length), [&](Value i) {
       Value y = scaleAndShift(k, moments.normalize(k, element(i)), scale(i), bias ? bias(i) : Value());
       SmallVector<Value> at = outer;
       llvm::append_range(at, k.delinearize(i, ArrayRef(x).drop_front(*axis)));

@@ -39,13 +39,18 @@ static LogicalResult lowerLrn(const Node &node, Lowering &lowering) {
   double alpha = node.floatAttr("alpha", 1e-4), beta = node.floatAttr("beta", 0.75), bias = node.floatAttr("bias", 1);
   Dim spatial = dims.product(ArrayRef(x).drop_front(2));
   Kernel k(lowering, "lrn", lowering.loc);
-  k.loop(k.lo(), k.hi(), [&](Value image) {
+  // A unit is an element on a device, whose neighbours are read by neighbouring threads, otherwise a plane.
+  Dim perUnit = lowering.facts.device ? dims.constant(1) : spatial;
+  Dim units = lowering.facts.device ? dims.product(x) : dims.mul(x[0], x[1]);
+  k.loop(k.lo(), k.hi(), [&](Value unit) {
+    Value first = lowering.facts.device ? k.rem(unit, k.dim(spatial)) : k.constant(0);
+    Value image = lowering.facts.device ? k.div(unit, k.dim(spatial)) : unit;
     Value channels = k.dim(x[1]), channel = k.rem(image, channels), length = k.dim(spatial);
     auto load = [&](Value i, Value at) { return k.load(node.input(0), Index(x, k.add(k.mul(i, length), at))); };
     Value from = k.sub(image, k.min(channel, k.constant(below)));
     Value to =
         k.add(k.add(image, k.min(k.sub(k.sub(channels, k.constant(1)), channel), k.constant(above))), k.constant(1));
-    k.loop(k.constant(0), length, [&](Value at) {
+    k.loop(first, k.add(first, k.dim(perUnit)), [&](Value at) {
       Value squares = k.loop(from, to, numberConstant(k.b, type, 0), [&](Value i, ValueRange sum) {
         Value value = load(i, at);
         return SmallVector<Value>{plus(k, sum[0], multiply(k, value, value))};
@@ -55,7 +60,7 @@ static LogicalResult lowerLrn(const Node &node, Lowering &lowering) {
       k.store(node.output(), Index(x, k.add(k.mul(image, length), at)), y);
     });
   });
-  k.launch(dims.mul(x[0], x[1]), dims.mul(dims.product(x), dims.constant(size + 8)));
+  k.launch(units, dims.mul(dims.product(x), dims.constant(size + 8)));
   return success();
 }
 
@@ -91,16 +96,20 @@ static LogicalResult lowerLpNormalization(const Node &node, Lowering &lowering) 
   bool squares = node.intAttr("p", 2) == 2;
   Line line(dims, x, *node.axis(node.intAttr("axis", -1), node.rank(0)));
   Kernel k(lowering, "lpnormalization", lowering.loc);
+  Team team = constantOf(line.inner) == 1 ? Team(k, line.length) : Team(k);
   k.loop(k.lo(), k.hi(), [&](Value unit) {
     Value inner = k.rem(unit, k.dim(line.inner)), outer = k.div(unit, k.dim(line.inner));
     auto load = [&](Value i) { return k.load(node.input(0), Index(x, line.number(k, outer, i, inner))); };
-    Value sum = foldRow(k, Fold::Sum, type, line.length, [&](Value i) -> Value {
-      Value value = load(i);
-      return squares ? multiply(k, value, value) : Value(math::AbsFOp::create(k.b, value));
-    });
+    Value sum = foldRow(
+        k, Fold::Sum, type, line.length,
+        [&](Value i) -> Value {
+          Value value = load(i);
+          return squares ? multiply(k, value, value) : Value(math::AbsFOp::create(k.b, value));
+        },
+        {}, &team);
     Real norm(k.b, castNumber(k.b, squares ? sqrt(Real(k.b, sum)).value() : sum, wide, type));
     norm = select(norm == 0.0, 1.0, norm); // what has no length stays zero
-    k.loop(k.constant(0), k.dim(line.length), [&](Value i) {
+    team.each(k.constant(0), k.dim(line.length), [&](Value i) {
       k.store(node.output(), Index(x, line.number(k, outer, i, inner)), (Real(k.b, load(i)) / norm).value());
     });
   });

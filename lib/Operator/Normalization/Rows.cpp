@@ -7,6 +7,7 @@ using namespace mlir;
 using namespace qcc;
 
 static constexpr int64_t maxScratchRow = 1 << 14; // numbers of a row that is kept in thread storage
+static constexpr int64_t maxSharedRow = 1 << 13;  // and in that of a block of threads
 
 Value qcc::inverseDeviation(Kernel &k, Value variance, double epsilon) {
   return (1.0 / sqrt(Real(k.b, variance) + epsilon)).value();
@@ -25,13 +26,14 @@ Value Moments::normalize(Kernel &k, Value x) const {
 void qcc::emitRows(Lowering &lowering, StringRef name, const Rows &rows) {
   Dimensions &dims = lowering.dims;
   auto length = constantOf(rows.length);
-  bool inScratch = rows.keeps && length && *length <= maxScratchRow;
+  bool inScratch = rows.keeps && length && *length <= (lowering.facts.device ? maxSharedRow : maxScratchRow);
   Value buffer;
   if (rows.keeps && !inScratch)
     buffer = lowering.allocate(dims.product({rows.count, rows.length, dims.constant(storageBytes(rows.type))}));
   Kernel k(lowering, name, lowering.loc);
-  Type wide = wideType(Fold::Sum, rows.type);
-  Value kept = inScratch ? k.threadScratch(*length * storageBytes(rows.type)) : buffer ? k.argument(buffer) : Value();
+  Team team(k, rows.length);
+  Type wide = wideType(Fold::Sum, rows.type), mean = lowering.facts.device ? rows.type : wide;
+  Value kept = inScratch ? team.scratch(*length * storageBytes(rows.type)) : buffer ? k.argument(buffer) : Value();
   k.loop(k.lo(), k.hi(), [&](Value row) {
     Value start = inScratch || !kept ? k.constant(0) : k.mul(row, k.dim(rows.length));
     std::function<Value(Value)> first = rows.load(k, row);
@@ -43,20 +45,23 @@ void qcc::emitRows(Lowering &lowering, StringRef name, const Rows &rows) {
       return x;
     };
     auto average = [&](llvm::function_ref<Value(Value)> term) -> Value {
-      Value sum = foldRow(k, Fold::Sum, rows.type, rows.length, term);
-      return arith::DivFOp::create(k.b, sum, arith::SIToFPOp::create(k.b, wide, k.dim(rows.length)));
+      Value sum = foldRow(k, Fold::Sum, rows.type, rows.length, term, {}, &team);
+      sum = castNumber(k.b, sum, wide, mean);
+      return arith::DivFOp::create(k.b, sum, arith::SIToFPOp::create(k.b, mean, k.dim(rows.length)));
     };
     auto squared = [&](Value x) { return multiply(k, x, x); };
     Moments moments;
     Value variance;
     if (rows.hasMean) {
-      moments.mean = castNumber(k.b, average(once), wide, rows.type);
+      moments.mean = castNumber(k.b, average(once), mean, rows.type);
       variance = average([&](Value i) { return squared(arith::SubFOp::create(k.b, again(i), moments.mean)); });
     } else {
       variance = average([&](Value i) { return squared(once(i)); });
     }
-    moments.inverse = castNumber(k.b, inverseDeviation(k, variance, rows.epsilon), wide, rows.type);
-    rows.store(k, row, moments, again);
+    moments.inverse = castNumber(k.b, inverseDeviation(k, variance, rows.epsilon), mean, rows.type);
+    if (kept) // other threads may ask for what this one has written
+      team.barrier();
+    rows.store(k, team, row, moments, again);
   });
   k.launch(rows.count, dims.product({rows.count, rows.length, dims.constant(4)}));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qcc/Tile/Lowering.h"
+#include "qcc/Tile/Team.h"
 
 namespace qcc {
 
@@ -22,8 +23,9 @@ struct Rows {
   bool keeps = false;
   /// Element i of a row; called with the row once before any of its elements.
   std::function<std::function<mlir::Value(mlir::Value i)>(Kernel &, mlir::Value row)> load;
-  /// Takes a row's moments; `x` gives its elements again.
-  std::function<void(Kernel &, mlir::Value row, const Moments &, llvm::function_ref<mlir::Value(mlir::Value i)> x)>
+  /// Takes a row's moments; `x` gives its elements again. The threads of the team share them out.
+  std::function<void(Kernel &, const Team &, mlir::Value row, const Moments &,
+                     llvm::function_ref<mlir::Value(mlir::Value i)> x)>
       store;
 };
 

@@ -47,10 +47,18 @@ Type qcc::wideType(Fold fold, Type element) {
   return rounds && isFloat(element) ? Float64Type::get(element.getContext()) : element;
 }
 
-Value qcc::foldRow(Kernel &k, Fold fold, Type element, Dim length, llvm::function_ref<Value(Value)> term, Value start) {
+Value qcc::foldRow(Kernel &k, Fold fold, Type element, Dim length, llvm::function_ref<Value(Value)> term, Value start,
+                   const Team *team) {
   Type wide = wideType(fold, element);
   if (!start)
     start = identity(k, fold, wide);
+  if (team && !team->isOne()) { // no thread has so many terms that their sum needs a wider type
+    auto both = [&](Value x, Value y) { return combine(k, fold, element, x, y); };
+    Value mine = team->each(k.constant(0), k.dim(length), identity(k, fold, element), [&](Value i, ValueRange carried) {
+      return SmallVector<Value>{both(carried[0], term(i))};
+    })[0];
+    return combine(k, fold, wide, start, castNumber(k.b, team->across(mine, both), element, wide));
+  }
   auto part = [&](Value from, Value to) {
     Value folded = k.loop(from, to, identity(k, fold, element), [&](Value i, ValueRange carried) {
       return SmallVector<Value>{combine(k, fold, element, carried[0], term(i))};

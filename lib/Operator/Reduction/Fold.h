@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qcc/Tile/Lowering.h"
+#include "qcc/Tile/Team.h"
 
 namespace qcc {
 
@@ -17,8 +18,10 @@ mlir::Value identity(Kernel &k, Fold fold, mlir::Type element);
 mlir::Type wideType(Fold fold, mlir::Type element);
 
 /// The fold, in `wideType`, of term(i) for i in [0, length), where consecutive terms are best read together: floats in
-/// many partial results side by side, which are brought together in the wide type at times.
+/// many partial results side by side, which are brought together in the wide type at times. A team of
+/// several threads shares the terms out; each of its threads gets the fold.
 mlir::Value foldRow(Kernel &k, Fold fold, mlir::Type element, Dim length,
-                    llvm::function_ref<mlir::Value(mlir::Value)> term, mlir::Value start = {});
+                    llvm::function_ref<mlir::Value(mlir::Value)> term, mlir::Value start = {},
+                    const Team *team = nullptr);
 
 } // namespace qcc

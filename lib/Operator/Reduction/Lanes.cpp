@@ -6,8 +6,11 @@ using namespace qcc;
 static constexpr int64_t lanes =
     128; // lines side by side: two pages of f32 of a short line stay in the first-level cache
 
-Lanes::Lanes(Lowering &lowering, StringRef name, Axes given)
-    : axes(std::move(given)), k(lowering, name, lowering.loc), axis(axes.reducedAxis()), columns(axes.lastIsKept()) {}
+Lanes::Lanes(Lowering &lowering, StringRef name, Axes given, bool inTeams)
+    : axes(std::move(given)), k(lowering, name, lowering.loc), axis(axes.reducedAxis()),
+      columns(axes.lastIsKept() && !lowering.facts.device), team(makeTeam(inTeams)) {}
+
+Team Lanes::makeTeam(bool inTeams) { return inTeams && !axes.lastIsKept() ? Team(k, length()) : Team(k); }
 
 void Lanes::launch(int64_t cost, llvm::function_ref<void()> body) {
   Dimensions &d = k.lowering.dims;
@@ -28,12 +31,16 @@ void Lanes::launch(int64_t cost, llvm::function_ref<void()> body) {
 
 void Lanes::eachLane(llvm::function_ref<void(Value)> body) {
   if (!columns)
-    return body(k.constant(0));
+    return team.once([&] { body(k.constant(0)); });
   k.loop(k.constant(0), width, body);
 }
 
 void Lanes::eachElement(llvm::function_ref<void(Value, Value)> body) {
-  k.loop(k.constant(0), k.dim(length()), [&](Value i) { eachLane([&](Value lane) { body(i, lane); }); });
+  team.each(k.constant(0), k.dim(length()), [&](Value i) {
+    if (!columns)
+      return body(i, k.constant(0));
+    eachLane([&](Value lane) { body(i, lane); });
+  });
 }
 
 SmallVector<Value> Lanes::place(SmallVector<Value> &kept, Value i, Value lane) {
@@ -69,7 +76,7 @@ Value Lanes::get(const PerLane &values, Value lane) {
 Lanes::PerLane Lanes::fold(Fold fold, Type element, llvm::function_ref<Value(Value, Value)> term) {
   Type wide = wideType(fold, element);
   if (!columns)
-    return {wide, foldRow(k, fold, element, length(), [&](Value i) { return term(i, k.constant(0)); }), {}};
+    return {wide, foldRow(k, fold, element, length(), [&](Value i) { return term(i, k.constant(0)); }, {}, &team), {}};
   PerLane result = compute(wide, [&](Value) { return identity(k, fold, wide); });
   eachElement([&](Value i, Value lane) {
     Value next = castNumber(k.b, term(i, lane), element, wide);

@@ -8,10 +8,12 @@
 namespace qcc {
 
 /// A kernel over the lines of a tensor along one axis. Where the axis is the innermost one a unit is a line; otherwise
-/// it is a few dozen lines side by side, so that neighbours in memory are read together.
+/// it is a few dozen lines side by side, so that neighbours in memory are read together. On a device a unit is a line
+/// that a team of threads has where it is innermost, else one thread among its neighbours.
 class Lanes {
 public:
-  Lanes(Lowering &lowering, llvm::StringRef name, Axes axes);
+  /// Without a team where each element of a line waits for the one before.
+  Lanes(Lowering &lowering, llvm::StringRef name, Axes axes, bool inTeams = true);
 
   Axes axes;
   Kernel k;
@@ -45,11 +47,13 @@ public:
             llvm::function_ref<mlir::Value(mlir::Value i, mlir::Value lane, mlir::Value before)> body);
 
 private:
+  Team makeTeam(bool inTeams);
   PerLane allocate(mlir::Type type);
   llvm::SmallVector<mlir::Value> place(llvm::SmallVector<mlir::Value> &kept, mlir::Value i, mlir::Value lane);
 
   size_t axis;
   bool columns;
+  Team team;
   llvm::SmallVector<mlir::Value> keptAt;
   mlir::Value start, width;
 };

@@ -172,7 +172,9 @@ public:
         wide(wideType(r.fold, element)), result(node.outputDims()), count(lowering.dims.product(axes.reduced)) {}
 
   void lower() {
-    if (axes.lastIsKept())
+    if (lowering.facts.device)
+      lines();
+    else if (axes.lastIsKept())
       columns();
     else
       rows();
@@ -232,6 +234,27 @@ private:
       SmallVector<Value> keptAt = k.delinearize(unit, axes.kept);
       Value shift = r.shifted ? shiftOf(row(Fold::Largest, keptAt, {})) : Value();
       store(unit, row(r.fold, keptAt, shift), shift);
+    });
+    k.launch(units, lowering.dims.mul(units, lowering.dims.mul(count, lowering.dims.constant(r.shifted ? 20 : 1))));
+  }
+
+  /// One unit for each result: neighbouring threads have neighbouring columns, a team has a row.
+  void lines() {
+    Dim units = lowering.dims.product(axes.kept);
+    Team team = axes.lastIsKept() ? Team(k) : Team(k, count);
+    k.loop(k.lo(), k.hi(), [&](Value unit) {
+      SmallVector<Value> keptAt = k.delinearize(unit, axes.kept);
+      Value shift;
+      auto fold = [&](Fold fold, llvm::function_ref<Value(ArrayRef<Value>)> value) {
+        return foldRow(
+            k, fold, element, count, [&](Value i) { return value(k.delinearize(i, axes.reduced)); }, {}, &team);
+      };
+      if (r.shifted)
+        shift = shiftOf(fold(Fold::Largest, [&](ArrayRef<Value> at) {
+          return castNumber(k.b, axes.load(k, keptAt, at), node.element(0), element);
+        }));
+      Value folded = fold(r.fold, [&](ArrayRef<Value> at) { return term(keptAt, at, shift); });
+      team.once([&] { store(unit, folded, shift); });
     });
     k.launch(units, lowering.dims.mul(units, lowering.dims.mul(count, lowering.dims.constant(r.shifted ? 20 : 1))));
   }

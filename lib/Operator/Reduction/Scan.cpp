@@ -42,7 +42,8 @@ static LogicalResult lowerScan(const Node &node, Lowering &lowering) {
   Lanes lines(
       lowering, node.type().lower(),
       known ? Axes(lowering, node.input(0), oneAxis(lowering.dims, node.rank(0), *node.axis(*known, node.rank(0))))
-            : Axes(lowering, node.input(0), axis));
+            : Axes(lowering, node.input(0), axis),
+      /*inTeams=*/false);
   Kernel &k = lines.k;
   Value out = k.pointer(node.output());
   lines.launch(2, [&] {

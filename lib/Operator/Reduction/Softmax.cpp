@@ -47,6 +47,7 @@ static LogicalResult lowerSoftmax(const Node &node, Lowering &lowering) {
   Lanes lines = linesOf(node, lowering, *flagsOf(node, lowering.dims));
   Kernel &k = lines.k;
   Type element = computeType(node.element(0)), wide = wideType(Fold::Sum, element);
+  bool isDevice = bool(lowering.facts.device);
   Value out = k.pointer(node.output());
   auto keep = [&](Value i, Value lane, Value x) { k.storeAt(out, lines.number(i, lane), node.element(0), x); };
   auto kept = [&](Value i, Value lane) { return k.loadAt(out, lines.number(i, lane), node.element(0)); };
@@ -69,9 +70,11 @@ static LogicalResult lowerSoftmax(const Node &node, Lowering &lowering) {
     });
     auto factors = lines.compute(element, [&](Value lane) {
       Value sum = lines.get(sums, lane);
+      if (isDevice) // every thread would divide in double precision, which is slow there
+        sum = castNumber(k.b, sum, wide, element);
       if (logarithmic)
-        return log(Real(k.b, castNumber(k.b, sum, wide, element))).value();
-      return castNumber(k.b, (1.0 / Real(k.b, sum)).value(), wide, element);
+        return log(Real(k.b, castNumber(k.b, sum, sum.getType(), element))).value();
+      return castNumber(k.b, (1.0 / Real(k.b, sum)).value(), sum.getType(), element);
     });
     lines.eachElement([&](Value i, Value lane) {
       Real factor(k.b, lines.get(factors, lane));

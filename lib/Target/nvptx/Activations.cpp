@@ -29,9 +29,8 @@ public:
   BlockRounder(Kernel &kernel, Value x, const PackedLayout &layout, ComputeType type, std::optional<float> scale,
                const DeviceActivations &to)
       : k(kernel), t(kernel, ThreadBlock::warpThreads), b(kernel.b), layout(layout), type(type), given(scale),
-        x(kernel.pointer(x)),
-        codes(kernel.argument(to.codes)), scales(to.scales ? kernel.argument(to.scales) : Value()),
-        sums(to.sums ? kernel.argument(to.sums) : Value()) {
+        x(kernel.pointer(x)), codes(kernel.argument(to.codes)),
+        scales(to.scales ? kernel.argument(to.scales) : Value()), sums(to.sums ? kernel.argument(to.sums) : Value()) {
     element = type == ComputeType::Int8  ? t.i8
               : type == ComputeType::Fp8 ? Type(Float8E4M3FNType::get(b.getContext()))
                                          : Type(b.getBF16Type());
@@ -57,23 +56,23 @@ public:
         value = arith::FPToSIOp::create(b, t.i32, math::RoundEvenOp::create(b, value));
       return value;
     };
-    Value sum = k.loop(t.lane(), end, t.integer(0),
-                       [&](Value column, ValueRange state) {
-                         Value code = round(column);
-                         bool isInteger = type == ComputeType::Int8;
-                         k.storeAt(to, column, element,
-                                   isInteger ? Value(arith::TruncIOp::create(b, t.i8, code)) : code);
-                         return SmallVector<Value>{isInteger ? Value(arith::AddIOp::create(b, state[0], code))
-                                                             : Value(state[0])};
-                       },
-                       ThreadBlock::warpThreads)[0];
+    Value sum = k.loop(
+        t.lane(), end, t.integer(0),
+        [&](Value column, ValueRange state) {
+          Value code = round(column);
+          bool isInteger = type == ComputeType::Int8;
+          k.storeAt(to, column, element, isInteger ? Value(arith::TruncIOp::create(b, t.i8, code)) : code);
+          return SmallVector<Value>{isInteger ? Value(arith::AddIOp::create(b, state[0], code)) : Value(state[0])};
+        },
+        ThreadBlock::warpThreads)[0];
     // Whole chunks, and behind a short last block whole pieces of 16 bytes.
     int64_t padded = deviceColumns(layout, columns);
     if (columns != layout.block)
       padded = activationStride(layout, bytes) / bytes - layout.fullBlocks() * deviceColumns(layout, layout.block);
     Type raw = storageType(element);
-    k.loop(k.add(end, t.lane()), k.constant(padded),
-           [&](Value column) { k.storeAt(to, column, raw, numberConstant(b, raw, 0)); }, ThreadBlock::warpThreads);
+    k.loop(
+        k.add(end, t.lane()), k.constant(padded),
+        [&](Value column) { k.storeAt(to, column, raw, numberConstant(b, raw, 0)); }, ThreadBlock::warpThreads);
     Value place = k.mul(k.add(k.mul(token, k.constant(layout.blocks())), block), k.constant(4));
     if (sums)
       sum = t.sumOverLanes(sum, ThreadBlock::warpThreads - 1);
@@ -92,11 +91,12 @@ private:
       return {k.constantF32(*given), k.constantF32(1 / *given)};
     float most = type == ComputeType::Int8 ? 127 : 448;
     Value zero = k.constantF32(0);
-    Value largest = k.loop(t.lane(), end, zero,
-                           [&](Value column, ValueRange state) {
-                             return SmallVector<Value>{larger(state[0], math::AbsFOp::create(b, at(column)))};
-                           },
-                           ThreadBlock::warpThreads)[0];
+    Value largest = k.loop(
+        t.lane(), end, zero,
+        [&](Value column, ValueRange state) {
+          return SmallVector<Value>{larger(state[0], math::AbsFOp::create(b, at(column)))};
+        },
+        ThreadBlock::warpThreads)[0];
     for (int bit = ThreadBlock::warpThreads / 2; bit > 0; bit /= 2)
       largest = larger(largest, t.shuffleXor(largest, bit));
     Value isZero = arith::CmpFOp::create(b, arith::CmpFPredicate::OEQ, largest, zero);

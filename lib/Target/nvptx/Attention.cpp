@@ -9,15 +9,15 @@ using namespace mlir;
 using namespace qcc;
 
 static constexpr int64_t blockThreads = 128;
-static constexpr int64_t across = 8;                    // threads that share a query, lanes of one warp
-static constexpr int64_t down = blockThreads / across;  // queries that have threads of their own
-static constexpr int64_t keyTile = 32;                  // keys of one step
-static constexpr int64_t columnStep = 4 * across;       // columns of the result that a query's threads have at once
-static constexpr int64_t skew = 4;                      // numbers behind a row, so that rows begin in different banks
-static constexpr int64_t smallArea = 48 << 10;          // shared memory of which several blocks have room
-static constexpr int64_t maxColumns = 256;              // of a head
-static constexpr int64_t chunkKeys = 256;               // of a block where keys are split
-static constexpr int64_t enoughUnits = 128;             // blocks from which they are not
+static constexpr int64_t across = 8;                   // threads that share a query, lanes of one warp
+static constexpr int64_t down = blockThreads / across; // queries that have threads of their own
+static constexpr int64_t keyTile = 32;                 // keys of one step
+static constexpr int64_t columnStep = 4 * across;      // columns of the result that a query's threads have at once
+static constexpr int64_t skew = 4;                     // numbers behind a row, so that rows begin in different banks
+static constexpr int64_t smallArea = 48 << 10;         // shared memory of which several blocks have room
+static constexpr int64_t maxColumns = 256;             // of a head
+static constexpr int64_t chunkKeys = 256;              // of a block where keys are split
+static constexpr int64_t enoughUnits = 128;            // blocks from which they are not
 
 namespace {
 /// How one attention is cut into units: (batch, group of heads that share keys, tile of queries, chunk of keys).
@@ -54,7 +54,8 @@ private:
   SmallVector<Value> products(llvm::function_ref<Value(int64_t, Value)> left, int64_t rights,
                               llvm::function_ref<Value(int64_t, Value)> right);
   Value score(int64_t query, Value key, Value product);
-  void fill(Value area, int64_t rows, int64_t width, int64_t padded, int64_t line, llvm::function_ref<Value(Value, Value)> element);
+  void fill(Value area, int64_t rows, int64_t width, int64_t padded, int64_t line,
+            llvm::function_ref<Value(Value, Value)> element);
   void finish(ValueRange state, Value chunk);
 
   Value number(const StoredRows &rows, Value data, Value start, Value position, Value i) {
@@ -359,8 +360,8 @@ bool qcc::emitDeviceAttention(Lowering &lowering, const StreamedAttention &a) {
       --cut.together;
   cut.groups = d.floorDiv(a.heads, d.constant(cut.together));
   Dim whole = d.product({a.batch, cut.groups, d.ceilDiv(a.rows, down * most / cut.together)});
-  cut.chunks = d.ifNegative(d.sub(whole, d.constant(enoughUnits)),
-                            d.max(d.ceilDiv(a.keys, chunkKeys), d.constant(1)), d.constant(1));
+  cut.chunks = d.ifNegative(d.sub(whole, d.constant(enoughUnits)), d.max(d.ceilDiv(a.keys, chunkKeys), d.constant(1)),
+                            d.constant(1));
   cut.chunkLength = d.ifEqual(cut.chunks, d.constant(1), a.keys, d.constant(chunkKeys));
   bool splits = constantOf(cut.chunks) != 1;
   if (splits) {

@@ -34,14 +34,14 @@ public:
     for (int i = 0; i < count; ++i) // those beyond the last are computed for nothing
       numbers.push_back(k.min(k.add(firstToken, k.constant(i)), last));
     SmallVector<Value> total(count, k.constantF32(0));
-    total = k.loop(t.warp(), k.constant(layout.fullBlocks()), total,
-                   [&](Value index, ValueRange state) { return addBlock(index, layout.block, state); }, t.warps());
+    total = k.loop(
+        t.warp(), k.constant(layout.fullBlocks()), total,
+        [&](Value index, ValueRange state) { return addBlock(index, layout.block, state); }, t.warps());
     if (layout.tail()) {
       Value mine = k.equal(t.warp(), k.constant(layout.fullBlocks() % t.warps()));
-      total = k.loop(k.constant(0), k.select(mine, k.constant(1), k.constant(0)), total,
-                     [&](Value, ValueRange state) {
-                       return addBlock(k.constant(layout.fullBlocks()), layout.tail(), state);
-                     });
+      total = k.loop(k.constant(0), k.select(mine, k.constant(1), k.constant(0)), total, [&](Value, ValueRange state) {
+        return addBlock(k.constant(layout.fullBlocks()), layout.tail(), state);
+      });
     }
     store(tile, firstToken, total);
   }
@@ -56,7 +56,7 @@ private:
     Value codes = t.at(t.at(head, layout.codesOffset()), k.mul(row, k.constant(4)));
     auto lanes = [&](Value chunk) { return decoder.load(codes, chunk); };
     return linear.type == ComputeType::Int8 ? addIntegers(index, columns, total, scale, zero, lanes)
-                          : addFloats(index, columns, total, scale, zero, lanes);
+                                            : addFloats(index, columns, total, scale, zero, lanes);
   }
 
   SmallVector<Value> addFloats(Value index, int64_t columns, ValueRange total, Value scale, Value zero,
@@ -68,26 +68,27 @@ private:
     int64_t stride = isPadded ? activationStride(layout, bytes) / bytes : layout.columns;
     Value first = k.mul(index, k.constant(isPadded ? deviceColumns(layout, layout.block) : layout.block));
     SmallVector<Value> part(count, k.constantF32(0));
-    part = k.loop(half, k.constant(layout.chunks(columns)), part,
-                  [&](Value chunk, ValueRange state) {
-                    SmallVector<Value> sum(state);
-                    for (auto [i, number] : llvm::enumerate(decoder.floats(lanes(chunk)))) {
-                      Value weight = zero ? Value(arith::SubFOp::create(b, number, zero)) : number;
-                      Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i)));
-                      if (columns % step && !isPadded) // what stands beyond the row is 0, and reads its last activation
-                        column = k.min(column, k.constant(columns - 1));
-                      column = k.add(first, column);
-                      for (int c = 0; c < count; ++c) {
-                        Value x = k.loadAt(values, k.add(k.mul(numbers[c], k.constant(stride)), column), element);
-                        if (columns % step && zero)
-                          x = k.select(k.less(k.mul(chunk, k.constant(step)), k.constant(columns - int64_t(i))), x,
-                                       k.constantF32(0));
-                        sum[c] = t.fma(weight, x, sum[c]);
-                      }
-                    }
-                    return sum;
-                  },
-                  2);
+    part = k.loop(
+        half, k.constant(layout.chunks(columns)), part,
+        [&](Value chunk, ValueRange state) {
+          SmallVector<Value> sum(state);
+          for (auto [i, number] : llvm::enumerate(decoder.floats(lanes(chunk)))) {
+            Value weight = zero ? Value(arith::SubFOp::create(b, number, zero)) : number;
+            Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i)));
+            if (columns % step && !isPadded) // what stands beyond the row is 0, and reads its last activation
+              column = k.min(column, k.constant(columns - 1));
+            column = k.add(first, column);
+            for (int c = 0; c < count; ++c) {
+              Value x = k.loadAt(values, k.add(k.mul(numbers[c], k.constant(stride)), column), element);
+              if (columns % step && zero)
+                x = k.select(k.less(k.mul(chunk, k.constant(step)), k.constant(columns - int64_t(i))), x,
+                             k.constantF32(0));
+              sum[c] = t.fma(weight, x, sum[c]);
+            }
+          }
+          return sum;
+        },
+        2);
     SmallVector<Value> result;
     for (int c = 0; c < count; ++c) {
       Value factor = scale;
@@ -107,20 +108,21 @@ private:
     int64_t step = layout.chunkColumns(), blockColumns = deviceColumns(layout, layout.block);
     StringRef dot = decoder.isUnsigned() ? "llvm.nvvm.idp4a.u.s" : "llvm.nvvm.idp4a.s.s";
     SmallVector<Value> part(count, t.integer(0));
-    part = k.loop(half, k.constant(layout.chunks(columns)), part,
-                  [&](Value chunk, ValueRange state) {
-                    SmallVector<Value> sum(state);
-                    for (auto [i, operand] : llvm::enumerate(decoder.integers(lanes(chunk))))
-                      for (int c = 0; c < count; ++c) {
-                        Value place = k.add(k.mul(index, k.constant(blockColumns)),
-                                            k.add(k.mul(chunk, k.constant(step)), k.constant(4 * int64_t(i))));
-                        place = k.add(place, k.mul(numbers[c], k.constant(activationStride(layout, 1))));
-                        Value x = t.load(t.i32, t.at(values, place), 4);
-                        sum[c] = t.intrinsic(t.i32, dot, {operand, x, sum[c]});
-                      }
-                    return sum;
-                  },
-                  2);
+    part = k.loop(
+        half, k.constant(layout.chunks(columns)), part,
+        [&](Value chunk, ValueRange state) {
+          SmallVector<Value> sum(state);
+          for (auto [i, operand] : llvm::enumerate(decoder.integers(lanes(chunk))))
+            for (int c = 0; c < count; ++c) {
+              Value place = k.add(k.mul(index, k.constant(blockColumns)),
+                                  k.add(k.mul(chunk, k.constant(step)), k.constant(4 * int64_t(i))));
+              place = k.add(place, k.mul(numbers[c], k.constant(activationStride(layout, 1))));
+              Value x = t.load(t.i32, t.at(values, place), 4);
+              sum[c] = t.intrinsic(t.i32, dot, {operand, x, sum[c]});
+            }
+          return sum;
+        },
+        2);
     Value isFirst = k.equal(half, k.constant(0));
     SmallVector<Value> result;
     for (int c = 0; c < count; ++c) {
@@ -154,25 +156,26 @@ private:
       k.when(k.equal(half, k.constant(0)), [&] { t.store(sum, t.at(area, k.mul(place, k.constant(4))), 4); });
     }
     t.barrier();
-    k.loop(t.thread(), k.constant(count * rows),
-           [&](Value i) {
-             Value sum;
-             for (int64_t w = 0; w < t.warps(); ++w) {
-               Value part = t.load(t.f32, t.at(area, k.mul(k.add(i, k.constant(w * count * rows)), k.constant(4))), 4);
-               sum = sum ? Value(arith::AddFOp::create(b, sum, part)) : part;
-             }
-             Value token = k.add(firstToken, k.div(i, k.constant(rows)));
-             Value output = k.add(k.mul(tile, k.constant(rows)), k.rem(i, k.constant(rows)));
-             k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
-               if (layout.hasRowScales) {
-                 Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
-                 sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
-               }
-               Value y = linear.op.getY();
-               k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
-             });
-           },
-           blockThreads);
+    k.loop(
+        t.thread(), k.constant(count * rows),
+        [&](Value i) {
+          Value sum;
+          for (int64_t w = 0; w < t.warps(); ++w) {
+            Value part = t.load(t.f32, t.at(area, k.mul(k.add(i, k.constant(w * count * rows)), k.constant(4))), 4);
+            sum = sum ? Value(arith::AddFOp::create(b, sum, part)) : part;
+          }
+          Value token = k.add(firstToken, k.div(i, k.constant(rows)));
+          Value output = k.add(k.mul(tile, k.constant(rows)), k.rem(i, k.constant(rows)));
+          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
+            if (layout.hasRowScales) {
+              Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
+              sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
+            }
+            Value y = linear.op.getY();
+            k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
+          });
+        },
+        blockThreads);
   }
 
   Kernel &k;

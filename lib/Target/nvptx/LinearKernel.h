@@ -18,9 +18,9 @@ struct DeviceLinear {
   std::string kernelName(llvm::StringRef kind) const;
 };
 
-/// Activations as they are multiplied, on the host: codes [token][padded columns of all blocks], rows at multiples of 16
-/// bytes. Of int8 and fp8, a float32 scale, and of int8 the sum of the codes as an i32, for each [token][block]. Each
-/// block is padded with zeros to whole chunks of the weights.
+/// Activations as they are multiplied, on the host: codes [token][padded columns of all blocks], rows at multiples of
+/// 16 bytes. Of int8 and fp8, a float32 scale, and of int8 the sum of the codes as an i32, for each [token][block].
+/// Each block is padded with zeros to whole chunks of the weights.
 struct DeviceActivations {
   mlir::Value codes, scales, sums;
 };

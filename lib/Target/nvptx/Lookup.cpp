@@ -58,11 +58,13 @@ LogicalResult qcc::lowerDeviceLookup(qnt::LookupOp op, Lowering &lowering) {
     }
   };
   Value perBlock = k.constant(layout.chunks(layout.block));
-  k.loop(t.thread(), k.constant(layout.fullBlocks() * layout.chunks(layout.block)),
-         [&](Value i) { readBlock(k.div(i, perBlock), layout.block, k.rem(i, perBlock)); }, blockThreads);
+  k.loop(
+      t.thread(), k.constant(layout.fullBlocks() * layout.chunks(layout.block)),
+      [&](Value i) { readBlock(k.div(i, perBlock), layout.block, k.rem(i, perBlock)); }, blockThreads);
   if (layout.tail())
-    k.loop(t.thread(), k.constant(layout.chunks(layout.tail())),
-           [&](Value i) { readBlock(k.constant(layout.fullBlocks()), layout.tail(), i); }, blockThreads);
+    k.loop(
+        t.thread(), k.constant(layout.chunks(layout.tail())),
+        [&](Value i) { readBlock(k.constant(layout.fullBlocks()), layout.tail(), i); }, blockThreads);
   Dim count = lowering.dims.product(dims);
   k.launch(count, lowering.dims.mul(count, lowering.dims.constant(layout.columns)));
   return success();

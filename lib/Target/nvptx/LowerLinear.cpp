@@ -53,8 +53,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   lowering.branch(
       atMost(1), [&] { emitFewTokens(lowering, linear, 1, activations); },
       [&] {
-        lowering.branch(
-            atMost(fewTokens), [&] { emitFewTokens(lowering, linear, fewTokens, activations); }, emitMany);
+        lowering.branch(atMost(fewTokens), [&] { emitFewTokens(lowering, linear, fewTokens, activations); }, emitMany);
       });
   return success();
 }

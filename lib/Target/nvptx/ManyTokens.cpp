@@ -12,8 +12,8 @@ static constexpr int64_t tileColumns = 128; // of activations that shared memory
 static constexpr int64_t mostBlock = 256;   // columns of a block whose products are written out one after another
 
 namespace {
-/// A block of threads multiplies 16 · `rowTiles` rows for each of its warps with 8 · `tokenTiles` tokens. Activations go
-/// through shared memory, some tiles ahead where the architecture copies on its own; each weight is read by one warp
+/// A block of threads multiplies 16 · `rowTiles` rows for each of its warps with 8 · `tokenTiles` tokens. Activations
+/// go through shared memory, some tiles ahead where the architecture copies on its own; each weight is read by one warp
 /// alone, straight into the registers where it is decoded.
 class ManyTokens {
 public:
@@ -106,8 +106,8 @@ private:
 
   /// Copies the activations of a tile of `blocks` whole blocks and one of `tail` columns.
   void copy(Value tile, Value stage, int64_t blocks, int64_t tail) {
-    int64_t bytes = llvm::alignTo((blocks * padded + (tail ? deviceColumns(layout, tail) : 0)) * unit.activationBytes(),
-                                  copyBytes);
+    int64_t bytes =
+        llvm::alignTo((blocks * padded + (tail ? deviceColumns(layout, tail) : 0)) * unit.activationBytes(), copyBytes);
     Value from = k.mul(tile, k.constant(rowBytes)), to = stageAt(stage);
     forEachPiece(tokenCount() * (bytes / copyBytes), [&](Value piece) {
       Value token = k.div(piece, k.constant(bytes / copyBytes)), part = k.rem(piece, k.constant(bytes / copyBytes));
@@ -188,8 +188,8 @@ private:
       return words;
     int64_t perWord = 16 / int64_t(words.size()); // columns of this thread's 8, of two rows
     for (auto [i, word] : llvm::enumerate(words)) {
-      Value column = k.add(k.mul(quad, k.constant(8)),
-                           k.constant(step * MatrixUnit::columns + int64_t(i) / 2 * perWord));
+      Value column =
+          k.add(k.mul(quad, k.constant(8)), k.constant(step * MatrixUnit::columns + int64_t(i) / 2 * perWord));
       word = k.select(k.less(column, k.constant(present)), word, t.integer(0));
     }
     return words;
@@ -213,9 +213,9 @@ private:
       SmallVector<SmallVector<Value>> weights;
       for (Value head : heads) {
         Value blockCodes = t.at(head, layout.codesOffset());
-        weights.push_back(withoutRest(unit.weights(lanesOf(blockCodes, rows[0], s, blockColumns),
-                                                   lanesOf(blockCodes, rows[1], s, blockColumns)),
-                                      s, blockColumns));
+        weights.push_back(withoutRest(
+            unit.weights(lanesOf(blockCodes, rows[0], s, blockColumns), lanesOf(blockCodes, rows[1], s, blockColumns)),
+            s, blockColumns));
       }
       for (int n = 0; n < tokenTiles; ++n) {
         Value at = k.add(k.mul(k.add(g, k.constant(n * MatrixUnit::tokens)), k.constant(rowStride)),
@@ -243,9 +243,8 @@ private:
     SmallVector<Value> factors, zeros;
     for (Value head : heads)
       for (Value row : rows) {
-        Value own = layout.scaleBytes
-                        ? decoder.scale(t.at(head, k.mul(row, k.constant(layout.scaleBytes))), integer)
-                        : Value();
+        Value own =
+            layout.scaleBytes ? decoder.scale(t.at(head, k.mul(row, k.constant(layout.scaleBytes))), integer) : Value();
         factors.push_back(own);
         if (layout.hasZero) {
           Value zero = decoder.zero(t.at(t.at(head, PackedLayout::tileRows * layout.scaleBytes), row));
@@ -255,7 +254,8 @@ private:
     for (int n = 0; n < tokenTiles; ++n) {
       Value token = k.add(k.constant(place * tokenCount() + n * MatrixUnit::tokens), k.mul(quad, k.constant(2)));
       auto two = [&](Type type, bool isSum) {
-        Value loaded = t.load(VectorType::get(2, type), t.at(statisticsAt(stage, isSum), k.mul(token, k.constant(4))), 8);
+        Value loaded =
+            t.load(VectorType::get(2, type), t.at(statisticsAt(stage, isSum), k.mul(token, k.constant(4))), 8);
         return SmallVector<Value>{LLVM::ExtractElementOp::create(b, loaded, t.integer(0)),
                                   LLVM::ExtractElementOp::create(b, loaded, t.integer(1))};
       };
@@ -267,8 +267,7 @@ private:
           Value sum = part[at], factor = factors[row];
           if (integer) {
             if (decoder.bias())
-              sum = arith::SubIOp::create(b, sum,
-                                          arith::MulIOp::create(b, codeSums[i % 2], t.integer(decoder.bias())));
+              sum = arith::SubIOp::create(b, sum, arith::MulIOp::create(b, codeSums[i % 2], t.integer(decoder.bias())));
             sum = arith::SIToFPOp::create(b, t.f32, sum);
           }
           if (scales)
@@ -295,21 +294,22 @@ private:
           t.store(total[(size_t(m) * tokenTiles + n) * 4 + i], t.at(area, k.mul(place, k.constant(4))), 4);
         }
     t.barrier();
-    k.loop(t.thread(), k.constant(rowCount() * tokenCount()),
-           [&](Value i) {
-             Value sum = t.load(t.f32, t.at(area, k.mul(i, k.constant(4))), 4);
-             Value token = k.add(firstToken, k.div(i, k.constant(rowCount())));
-             Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), k.rem(i, k.constant(rowCount())));
-             k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
-               if (layout.hasRowScales) {
-                 Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
-                 sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
-               }
-               Value y = linear.op.getY();
-               k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
-             });
-           },
-           blockThreads);
+    k.loop(
+        t.thread(), k.constant(rowCount() * tokenCount()),
+        [&](Value i) {
+          Value sum = t.load(t.f32, t.at(area, k.mul(i, k.constant(4))), 4);
+          Value token = k.add(firstToken, k.div(i, k.constant(rowCount())));
+          Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), k.rem(i, k.constant(rowCount())));
+          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
+            if (layout.hasRowScales) {
+              Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
+              sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
+            }
+            Value y = linear.op.getY();
+            k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
+          });
+        },
+        blockThreads);
   }
 
   static constexpr int64_t copyBytes = 16;

@@ -5,9 +5,9 @@ using namespace qcc;
 
 ComputeType qcc::computeTypeOf(llvm::StringRef act) {
   return act.starts_with("int8") ? ComputeType::Int8
-         : act == "fp8" ? ComputeType::Fp8
-         : act == "bf16" ? ComputeType::Bf16
-                         : ComputeType::F32;
+         : act == "fp8"          ? ComputeType::Fp8
+         : act == "bf16"         ? ComputeType::Bf16
+                                 : ComputeType::F32;
 }
 
 bool MatrixUnit::has(const DeviceFacts &facts, ComputeType type) {

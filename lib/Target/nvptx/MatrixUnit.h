@@ -11,8 +11,8 @@ ComputeType computeTypeOf(llvm::StringRef act);
 
 /// Products of 16 rows of weights and 8 tokens over 32 columns, by one warp. With g = lane / 4 and t = lane % 4, a lane
 /// holds columns 8t to 8t + 7 of rows g and g + 8, and of token g; so one 32-bit lane of packed 4-bit codes, or two of
-/// 8-bit codes, are a lane's share of a row. The instructions number the columns of a step otherwise, but alike for both
-/// operands, and a sum over all of them is the same.
+/// 8-bit codes, are a lane's share of a row. The instructions number the columns of a step otherwise, but alike for
+/// both operands, and a sum over all of them is the same.
 class MatrixUnit {
 public:
   MatrixUnit(ThreadBlock &block, ComputeType type, ThreadDecoder &decoder, const PackedLayout &layout)

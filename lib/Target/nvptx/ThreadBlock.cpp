@@ -31,8 +31,8 @@ void ThreadBlock::barrier() { NVVM::Barrier0Op::create(b); }
 Value ThreadBlock::shuffleXor(Value value, int mask) {
   Type type = value.getType();
   Value bits = type == i32 ? value : Value(arith::BitcastOp::create(b, i32, value));
-  Value all = integer(-1), moved = NVVM::ShflOp::create(b, i32, all, bits, integer(mask), integer(31),
-                                                        NVVM::ShflKind::bfly, UnitAttr());
+  Value all = integer(-1),
+        moved = NVVM::ShflOp::create(b, i32, all, bits, integer(mask), integer(31), NVVM::ShflKind::bfly, UnitAttr());
   return type == i32 ? moved : Value(arith::BitcastOp::create(b, type, moved));
 }
 
@@ -66,6 +66,8 @@ Value ThreadBlock::at(Value base, Value offset) {
                              LLVM::GEPNoWrapFlags::inbounds);
 }
 Value ThreadBlock::at(Value base, int64_t offset) { return offset ? at(base, k.constant(offset)) : base; }
-Value ThreadBlock::load(Type type, Value address, unsigned align) { return LLVM::LoadOp::create(b, type, address, align); }
+Value ThreadBlock::load(Type type, Value address, unsigned align) {
+  return LLVM::LoadOp::create(b, type, address, align);
+}
 void ThreadBlock::store(Value value, Value address, unsigned align) { LLVM::StoreOp::create(b, value, address, align); }
 Value ThreadBlock::fma(Value x, Value y, Value sum) { return math::FmaOp::create(b, x, y, sum); }
