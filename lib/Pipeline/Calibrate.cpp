@@ -113,20 +113,23 @@ static void roundToFloat8(Compilation &c, Value x, float scale, ArrayRef<qnt::Li
   OpBuilder b(first);
   Location loc = first.getLoc();
   auto type = cast<RankedTensorType>(x.getType());
-  auto bytes = RankedTensorType::get({sizeof(float)}, b.getI8Type());
-  Value scales = onnx::WeightOp::create(
-      b, loc, RankedTensorType::get({}, b.getF32Type()), "scale",
-      DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float))));
-  constexpr int64_t float8e4m3fn = 17; // of onnx.TensorProto.DataType
-  auto node = [&](StringRef name, mlir::ValueRange operands, ArrayRef<NamedAttribute> attrs, Type element) {
+  auto constant = [&](Type element, ArrayRef<char> data) -> Value {
+    auto bytes = RankedTensorType::get({int64_t(data.size())}, b.getI8Type());
+    return onnx::WeightOp::create(b, loc, RankedTensorType::get({}, element), "scale",
+                                  DenseElementsAttr::getFromRawBuffer(bytes, data));
+  };
+  Type float8 = Float8E4M3FNType::get(&c.context);
+  Value scales =
+      constant(b.getF32Type(), ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float)));
+  Value zero = constant(float8, ArrayRef<char>{0});
+  auto node = [&](StringRef name, Value operand, Type element) {
     return onnx::NodeOp::create(b, loc, TypeRange{RankedTensorType::get(type.getShape(), element, type.getEncoding())},
                                 b.getStringAttr(name), b.getStringAttr(""), b.getI64IntegerAttr(21),
-                                b.getDictionaryAttr(attrs), DictionaryAttr(), DenseI64ArrayAttr(), operands, 0)
+                                b.getDictionaryAttr({}), DictionaryAttr(), DenseI64ArrayAttr(),
+                                mlir::ValueRange{operand, scales, zero}, 0)
         ->getResult(0);
   };
-  Value codes = node("QuantizeLinear", {x, scales},
-                     b.getNamedAttr("output_dtype", b.getI64IntegerAttr(float8e4m3fn)), Float8E4M3FNType::get(&c.context));
-  Value rounded = node("DequantizeLinear", {codes, scales}, {}, b.getF32Type());
+  Value rounded = node("DequantizeLinear", node("QuantizeLinear", x, float8), b.getF32Type());
   for (qnt::LinearOp linear : readers)
     linear.getXMutable().assign(rounded);
 }
@@ -184,6 +187,8 @@ LogicalResult qcc::applyStaticScales(Compilation &c) {
   for (unsigned i = 0; i < main.getNumArguments(); ++i)
     main.removeArgAttr(i, rangesAttr);
   main.walk([](Operation *op) { op->removeAttr(rangesAttr); });
+  if (c.options.exports)
+    return success();
   if (!qualities->empty()) {
     multiplyCodes(*c.module);
     raiseCodeConv(*c.module);

@@ -46,6 +46,8 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   removeIdentities(*c.module);
   mergeEqual(*c.module);
   foldBatchNormalization(*c.module);
+  if (c.options.exports)
+    return foldConstants(c);
   multiplyCodes(*c.module);
   raiseActivation(*c.module);
   raiseNormalization(*c.module);
@@ -68,7 +70,8 @@ static LogicalResult calibrateStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
-  raiseLookup(*c.module);
+  if (!c.options.exports)
+    raiseLookup(*c.module);
   return calibrate(c);
 }
 
