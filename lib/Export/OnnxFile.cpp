@@ -156,17 +156,14 @@ private:
     Node node(op);
     if (op->getNumRegions())
       return op.emitError("has subgraphs, which are not written into ONNX files");
+    if (op.getDomain() == "qcc" && op.getOpType() == "View")
+      return addView(node);
     if (op.getDomain() == "com.microsoft")
       usesMicrosoft = true;
     else if (!op.getDomain().empty())
       return op.emitError("is an operator of qcc's own, which no ONNX file has");
     if (failed(checkVersion(op)))
       return failure();
-    NodeProto *proto = graph->add_node();
-    proto->set_op_type(op.getOpType().str());
-    proto->set_domain(op.getDomain().str());
-    if (auto loc = dyn_cast<NameLoc>(op->getLoc()))
-      proto->set_name(unique(loc.getName(), nodeNames));
     SmallVector<std::string> inputs;
     for (unsigned i = 0; i < op->getNumOperands(); ++i)
       inputs.push_back(node.has(i) ? nameOf(node.input(i)) : "");
@@ -174,6 +171,11 @@ private:
       return failure();
     while (!inputs.empty() && inputs.back().empty())
       inputs.pop_back();
+    NodeProto *proto = graph->add_node(); // behind those that compute its shapes
+    proto->set_op_type(op.getOpType().str());
+    proto->set_domain(op.getDomain().str());
+    if (auto loc = dyn_cast<NameLoc>(op->getLoc()))
+      proto->set_name(unique(loc.getName(), nodeNames));
     for (const std::string &input : inputs)
       proto->add_input(input);
     for (Value result : op->getResults())
@@ -181,6 +183,37 @@ private:
     for (NamedAttribute attr : op.getAttrs())
       if (failed(addAttribute(*proto, attr, op)))
         return failure();
+    return success();
+  }
+
+  /// A part of a tensor, as shape inference writes a Gather of one index and others that move nothing: a Slice.
+  LogicalResult addView(const Node &node) {
+    auto from = node.resolved("from"), offset = node.resolved("offset"), step = node.resolved("step");
+    SmallVector<Dim> lengths = node.outputDims();
+    bool keepsAxes = from && offset && step && from->size() == lengths.size() && node.rank(0) == int64_t(lengths.size());
+    SmallVector<int64_t> starts, ends, axes, steps;
+    for (size_t i = 0; keepsAxes && i < lengths.size(); ++i) {
+      auto start = constantOf((*offset)[i]), stride = constantOf((*step)[i]), length = constantOf(lengths[i]);
+      keepsAxes &= constantOf((*from)[i]) == int64_t(i);
+      bool isWhole = start == 0 && stride == 1 && lengths[i] == node.dims(0)[i];
+      if (isWhole)
+        continue;
+      if (!start || !stride || !length || *start < 0 || *stride < 0) {
+        keepsAxes = false;
+        break;
+      }
+      axes.push_back(int64_t(i)), starts.push_back(*start), steps.push_back(std::max<int64_t>(1, *stride));
+      ends.push_back(*start + std::max<int64_t>(0, *length - 1) * steps.back() + 1);
+    }
+    if (!keepsAxes)
+      return node.op.emitError("takes a part of a tensor in a way that has no form in the ONNX file");
+    std::string operands[] = {nameOf(node.input(0)), addIntegers(starts, "starts"), addIntegers(ends, "ends"),
+                              addIntegers(axes, "axes"), addIntegers(steps, "steps")};
+    NodeProto *proto = graph->add_node();
+    proto->set_op_type("Slice");
+    for (const std::string &operand : operands)
+      proto->add_input(operand);
+    proto->add_output(nameOf(node.output()));
     return success();
   }
 
@@ -204,28 +237,85 @@ private:
     return success();
   }
 
+  /// A node that computes with lengths: lists of int64.
+  std::string addLengths(StringRef type, ArrayRef<std::string> operands, StringRef attr = "", int64_t number = 0) {
+    NodeProto *proto = graph->add_node();
+    proto->set_op_type(type.str());
+    for (const std::string &operand : operands)
+      proto->add_input(operand);
+    if (!attr.empty()) {
+      AttributeProto *own = proto->add_attribute();
+      own->set_name(attr.str());
+      own->set_type(AttributeProto::INT);
+      own->set_i(number);
+    }
+    proto->add_output(unique("length", taken));
+    return proto->output(0);
+  }
+
+  /// A list of one length, computed from those of the inputs; empty where that is not how it is known.
+  std::string lengthOf(Dim dim) {
+    if (auto known = constantOf(dim))
+      return addIntegers(*known, "length");
+    auto main = module.lookupSymbol<func::FuncOp>("main");
+    for (BlockArgument argument : main.getArguments())
+      for (auto [axis, own] : llvm::enumerate(dimsOf(argument.getType())))
+        if (own == dim)
+          return addLengths("Gather", {addLengths("Shape", {names[argument]}), addIntegers(int64_t(axis), "axis")});
+    auto binary = dyn_cast<AffineBinaryOpExpr>(dim);
+    if (!binary)
+      return "";
+    std::string left = lengthOf(binary.getLHS()), right = lengthOf(binary.getRHS());
+    if (left.empty() || right.empty())
+      return "";
+    switch (dim.getKind()) {
+    case AffineExprKind::Add:
+      return addLengths("Add", {left, right});
+    case AffineExprKind::Mul:
+      return addLengths("Mul", {left, right});
+    case AffineExprKind::FloorDiv: // lengths are not negative
+      return addLengths("Div", {left, right});
+    case AffineExprKind::Mod:
+      return addLengths("Mod", {left, right});
+    default:
+      return "";
+    }
+  }
+
+  FailureOr<std::string> shapeOf(const Node &node, ArrayRef<Dim> dims) {
+    SmallVector<int64_t> numbers;
+    for (Dim dim : dims)
+      if (auto known = constantOf(dim))
+        numbers.push_back(*known);
+    if (numbers.size() == dims.size())
+      return addIntegers(numbers, (node.type() + ".shape").str());
+    SmallVector<std::string> lengths;
+    for (Dim dim : dims) {
+      lengths.push_back(lengthOf(dim));
+      if (lengths.back().empty())
+        return node.op.emitError("has a shape that is not computed from the inputs' lengths alone: it has no form in "
+                                 "the ONNX file; fix the model's dimensions");
+    }
+    return addLengths("Concat", lengths, "axis", 0);
+  }
+
   LogicalResult restoreShapes(const Node &node, SmallVectorImpl<std::string> &inputs) {
-    auto restore = [&](unsigned operand, ArrayRef<Dim> dims, bool mayInfer) -> LogicalResult {
-      SmallVector<int64_t> numbers;
-      bool isInferred = false;
-      for (Dim dim : dims) {
-        auto known = constantOf(dim);
-        if (!known && (!mayInfer || isInferred))
-          return node.op.emitError("has a shape that only running the program tells: it has no form in the ONNX file; "
-                                   "fix the model's dimensions");
-        isInferred |= !known;
-        numbers.push_back(known.value_or(-1));
-      }
+    auto restore = [&](unsigned operand, ArrayRef<Dim> dims) -> LogicalResult {
+      auto name = shapeOf(node, dims);
+      if (failed(name))
+        return failure();
       if (inputs.size() <= operand)
         inputs.resize(operand + 1);
-      inputs[operand] = addIntegers(numbers, (node.type() + ".shape").str());
+      inputs[operand] = *name;
       return success();
     };
-    if (node.type() == "Reshape" && !node.has(1))
-      return restore(1, node.outputDims(), /*mayInfer=*/true);
+    if (node.type() == "Reshape" && !node.has(1)) {
+      auto known = node.resolved("shape");
+      return restore(1, known ? *known : node.outputDims());
+    }
     for (const ShapeOperand &row : shapeOperands) {
       auto known = node.type() == row.type && !node.has(row.operand) ? node.resolved(row.name) : std::nullopt;
-      if (known && row.operand < node.inputs() && failed(restore(row.operand, *known, false)))
+      if (known && row.operand < node.inputs() && failed(restore(row.operand, *known)))
         return failure();
     }
     return success();
