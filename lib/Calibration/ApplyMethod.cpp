@@ -15,7 +15,7 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr double smoothingAlpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
+static constexpr double smoothingAlpha = 0.5;  // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
 static constexpr int64_t searchedTokens = 128; // that an α is searched by
 
 static bool roundsFormat(const Format &format) { return format.element->bits() < 32; }

@@ -15,8 +15,8 @@ ArrayRef<MethodRow> qcc::allMethods() {
       {"signround", "Rounds up or down by the signs of gradients of the output's error", true, true},
       {"awq", "Scales inputs so that channels of large activations are rounded finer; searched for", false, true},
       {"smoothquant", "Moves the range of outlying input channels into the weights", false, true},
-      {"equalization", "Of convolutions in a row: gives the channels between them weights of equal ranges", false, false,
-       true},
+      {"equalization", "Of convolutions in a row: gives the channels between them weights of equal ranges", false,
+       false, true},
       {"bias-correction", "Of convolutions in int8: biases make up for what rounding moves the means by", false, true,
        true},
   };

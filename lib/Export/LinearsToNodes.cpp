@@ -77,8 +77,8 @@ private:
     if (!isInteger && !isFloat)
       return linear.emitError("has weights of '")
              << format.name << "', which DequantizeLinear is not written for: float32, int8 and fp8 are";
-    EncodedMatrix encoded = weight.getOrder() == "encoded" ? encodedMatrix(weight, format)
-                                                           : format.encode(rowsOf(weight), rows, columns);
+    EncodedMatrix encoded =
+        weight.getOrder() == "encoded" ? encodedMatrix(weight, format) : format.encode(rowsOf(weight), rows, columns);
     Type element = isInteger ? Type(b.getI8Type()) : Float8E4M3FNType::get(b.getContext());
     std::vector<float> scales(rows);
     memcpy(scales.data(), encoded.scales.data(), scales.size() * sizeof(float));

@@ -24,10 +24,10 @@ struct ShapeOperand {
   StringRef name;
 };
 constexpr ShapeOperand shapeOperands[] = {
-    {"Squeeze", 1, "axes"}, {"Unsqueeze", 1, "axes"},  {"Slice", 1, "starts"},      {"Slice", 2, "ends"},
-    {"Slice", 3, "axes"},   {"Slice", 4, "steps"},     {"Pad", 1, "given_pads"},    {"Pad", 3, "axes"},
-    {"Expand", 1, "shape"}, {"Tile", 1, "repeats"},    {"Split", 1, "split"},       {"ReduceMean", 1, "axes"},
-    {"ReduceSum", 1, "axes"}, {"ReduceMax", 1, "axes"}, {"ReduceMin", 1, "axes"},   {"TopK", 1, "k"},
+    {"Squeeze", 1, "axes"},   {"Unsqueeze", 1, "axes"}, {"Slice", 1, "starts"},   {"Slice", 2, "ends"},
+    {"Slice", 3, "axes"},     {"Slice", 4, "steps"},    {"Pad", 1, "given_pads"}, {"Pad", 3, "axes"},
+    {"Expand", 1, "shape"},   {"Tile", 1, "repeats"},   {"Split", 1, "split"},    {"ReduceMean", 1, "axes"},
+    {"ReduceSum", 1, "axes"}, {"ReduceMax", 1, "axes"}, {"ReduceMin", 1, "axes"}, {"TopK", 1, "k"},
 };
 
 class Exporter {
@@ -190,7 +190,8 @@ private:
   LogicalResult addView(const Node &node) {
     auto from = node.resolved("from"), offset = node.resolved("offset"), step = node.resolved("step");
     SmallVector<Dim> lengths = node.outputDims();
-    bool keepsAxes = from && offset && step && from->size() == lengths.size() && node.rank(0) == int64_t(lengths.size());
+    bool keepsAxes =
+        from && offset && step && from->size() == lengths.size() && node.rank(0) == int64_t(lengths.size());
     SmallVector<int64_t> starts, ends, axes, steps;
     for (size_t i = 0; keepsAxes && i < lengths.size(); ++i) {
       auto start = constantOf((*offset)[i]), stride = constantOf((*step)[i]), length = constantOf(lengths[i]);
@@ -227,9 +228,10 @@ private:
       if (auto tensor = dyn_cast<RankedTensorType>(type); tensor && isa<Float8E4M3FNType>(tensor.getElementType()))
         version = std::max(version, float8Version);
     static constexpr std::pair<StringLiteral, int64_t> changes[] = {
-        {"Squeeze", 13}, {"Unsqueeze", 13}, {"ReduceSum", 13}, {"Split", 13}, {"Softmax", 13},
-        {"Clip", 11},    {"Pad", 11},       {"Slice", 10},     {"TopK", 10},  {"Resize", 11},
-        {"Upsample", 10}, {"BatchNormalization", 9}, {"Dropout", 12}, {"LogSoftmax", 13}};
+        {"Squeeze", 13}, {"Unsqueeze", 13}, {"ReduceSum", 13}, {"Split", 13},
+        {"Softmax", 13}, {"Clip", 11},      {"Pad", 11},       {"Slice", 10},
+        {"TopK", 10},    {"Resize", 11},    {"Upsample", 10},  {"BatchNormalization", 9},
+        {"Dropout", 12}, {"LogSoftmax", 13}};
     for (auto [type, since] : changes)
       if (op.getOpType() == type && own < since)
         return op.emitError("is of operator set ") << own << ", and quantized models are written in " << leastVersion

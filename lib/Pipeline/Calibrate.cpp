@@ -119,8 +119,7 @@ static void roundToFloat8(Compilation &c, Value x, float scale, ArrayRef<qnt::Li
                                   DenseElementsAttr::getFromRawBuffer(bytes, data));
   };
   Type float8 = Float8E4M3FNType::get(&c.context);
-  Value scales =
-      constant(b.getF32Type(), ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float)));
+  Value scales = constant(b.getF32Type(), ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float)));
   Value zero = constant(float8, ArrayRef<char>{0});
   auto node = [&](StringRef name, Value operand, Type element) {
     return onnx::NodeOp::create(b, loc, TypeRange{RankedTensorType::get(type.getShape(), element, type.getEncoding())},
@@ -142,8 +141,8 @@ static LogicalResult scaleLinears(Compilation &c) {
       return;
     linears.push_back(linear);
     if (auto name = linear->getAttrOfType<StringAttr>(methodAttr); name && name != keptMethod)
-      isScaled |= llvm::any_of(llvm::cantFail(Method::parse(name)).steps(),
-                               [](const MethodRow *row) { return !row->rounds; });
+      isScaled |=
+          llvm::any_of(llvm::cantFail(Method::parse(name)).steps(), [](const MethodRow *row) { return !row->rounds; });
   });
   if (isScaled) {
     std::vector<WantedRange> wanted;

@@ -174,7 +174,8 @@ ArrayRef<Stage> qcc::allStages() {
        "ranges on data.",
        calibrateStage, nullptr},
       {"quantized",
-       "Every linear operation's weight has a format and its activations have a compute type; convolutions in int8 read "
+       "Every linear operation's weight has a format and its activations have a compute type; convolutions in int8 "
+       "read "
        "codes.",
        quantizeStage, nullptr},
       {"packed", "Every weight has its bytes and its place in the artifact.", packStage, nullptr},

@@ -18,8 +18,7 @@ llvm::Expected<bool> qcc::usesIntegers(const Format &format, llvm::StringRef act
                                    "' has others; use --fmt=fp8");
   }
   if (act != "int8" && act != "int8-static")
-    return llvm::createStringError("unknown --act=" + act +
-                                   "; there are auto, f32, int8, int8-static and fp8-static");
+    return llvm::createStringError("unknown --act=" + act + "; there are auto, f32, int8, int8-static and fp8-static");
   if (!hasView)
     return llvm::createStringError("--act=" + act + ": the codes of '" + format.name +
                                    "' are no small integers; use --act=auto or --act=f32");
@@ -80,8 +79,9 @@ static Activations prepareActivations(Lowering &lowering, Value x, const LinearP
   std::optional<float> scale;
   if (auto given = qnt::LinearOp(plan.op).getScale())
     scale = given->convertToFloat();
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}/{6}", widths.many, plan.integer, plan.layout.block,
-                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero, llvm::bit_cast<uint32_t>(scale.value_or(0)));
+  std::string key =
+      llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}/{6}", widths.many, plan.integer, plan.layout.block,
+                    plan.layout.chunkColumns(), bias, plan.layout.hasZero, llvm::bit_cast<uint32_t>(scale.value_or(0)));
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
   Activations made =
