@@ -48,7 +48,7 @@ def Onnx_NodeOp : Onnx_Op<"node"> {
   let regions = (region VariadicRegion<AnyRegion>:$subgraphs);
   let assemblyFormat = [{
     $op_type (`in` $domain^)? `version` $version `(` $inputs `)` $attrs (`resolved` $resolved^)? (`defines` $defines^)?
-    $subgraphs attr-dict `:` functional-type($inputs, $outputs)
+    $subgraphs attr-dict-with-keyword `:` functional-type($inputs, $outputs)
   }];
   let hasVerifier = 1;
 }

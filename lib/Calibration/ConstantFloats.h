@@ -20,8 +20,8 @@ mlir::Value makeConstant(mlir::OpBuilder &b, mlir::Location loc, llvm::ArrayRef<
                          llvm::ArrayRef<T> numbers, llvm::StringRef name) {
   llvm::ArrayRef<char> bytes(reinterpret_cast<const char *>(numbers.data()), numbers.size() * sizeof(T));
   auto type = mlir::RankedTensorType::get({int64_t(bytes.size())}, b.getI8Type());
-  mlir::ElementsAttr data = mlir::DenseResourceElementsAttr::get(
-      type, name, mlir::HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
+  mlir::ElementsAttr data =
+      mlir::DenseResourceElementsAttr::get(type, name, mlir::HeapAsmResourceBlob::allocateAndCopyWithAlign(bytes, 64));
   return onnx::WeightOp::create(b, loc, mlir::RankedTensorType::get(shape, element), name, data);
 }
 

@@ -11,7 +11,7 @@ using namespace qcc;
 
 static constexpr int mostRounds = 40;
 static constexpr double evenEnough = 1e-3; // of a scale from 1: then the ranges are equal
-static constexpr double usualAlpha = 0.5;       // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
+static constexpr double usualAlpha = 0.5;  // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
 
 static int64_t groupsOf(onnx::NodeOp conv) { return Node(conv).intAttr("group", 1); }
 

@@ -25,8 +25,8 @@ SmallVector<onnx::NodeOp> qcc::constantConvolutions(ModuleOp module) {
   auto main = module.lookupSymbol<func::FuncOp>("main");
   for (auto op : main.getBody().front().getOps<onnx::NodeOp>())
     if (isConvolution(op))
-      if (Node node(op); node.element(0).isF32() && isFloatConstant(node.input(1)) &&
-                         (!node.has(2) || isFloatConstant(node.input(2))))
+      if (Node node(op);
+          node.element(0).isF32() && isFloatConstant(node.input(1)) && (!node.has(2) || isFloatConstant(node.input(2))))
         found.push_back(op);
   return found;
 }
@@ -155,7 +155,8 @@ private:
     Value quantized = node(b, loc, "QuantizeLinear", {x, scales, zeros}, 1,
                            RankedTensorType::get(type.getShape(), codes, type.getEncoding()));
     Value values = node(b, loc, "DequantizeLinear", {quantized, scales, zeros}, 1, type);
-    x.replaceUsesWithIf(values, [&](OpOperand &use) { return use.getOwner() != quantized.getDefiningOp() && readsCodes(use); });
+    x.replaceUsesWithIf(values,
+                        [&](OpOperand &use) { return use.getOwner() != quantized.getDefiningOp() && readsCodes(use); });
     // From here on the dequantized value stands for `x`.
     return made[values] = made[x] = InputCodes{scale, zero, values};
   }
@@ -183,8 +184,7 @@ private:
         mean.push_back(means[group * channels + i / taps]);
       MatrixView part(weights.row(group * perGroup), perGroup, weights.columns);
       auto first = codes.rounded.begin() + group * perGroup * weights.columns;
-      auto correction =
-          biasCorrection(part, std::vector<float>(first, first + perGroup * weights.columns), mean);
+      auto correction = biasCorrection(part, std::vector<float>(first, first + perGroup * weights.columns), mean);
       for (int64_t row = 0; row < perGroup; ++row)
         bias[group * perGroup + row] += correction[row];
     }

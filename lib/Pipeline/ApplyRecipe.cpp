@@ -69,9 +69,8 @@ public:
   };
   Choice choose(const LinearFacts &facts, Location loc) {
     Location byOptions = c.module->getLoc();
-    Choice choice{{facts.isHead ? headFormat : c.options.format, byOptions},
-                  {c.options.act, loc},
-                  {c.options.method, byOptions}};
+    Choice choice{
+        {facts.isHead ? headFormat : c.options.format, byOptions}, {c.options.act, loc}, {c.options.method, byOptions}};
     for (auto [i, rule] : llvm::enumerate(recipe.rules)) {
       if (!rule.matches(facts))
         continue;

@@ -138,7 +138,8 @@ std::vector<DescribedConvolution> qcc::describeConvolutions(ModuleOp module) {
     if (auto name = dyn_cast<NameLoc>(op.getLoc()))
       facts.name = name.getName().str();
     auto weights = cast<RankedTensorType>(op->getOperand(1).getType());
-    facts.outputs = weights.getDimSize(0), facts.inputs = weights.getNumElements() / std::max<int64_t>(1, facts.outputs);
+    facts.outputs = weights.getDimSize(0),
+    facts.inputs = weights.getNumElements() / std::max<int64_t>(1, facts.outputs);
     facts.isConvolution = true, facts.isHead = isHead(op->getResult(0), main);
     if (Operation *maker = op->getOperand(0).getDefiningOp())
       facts.reads = typesAlong(maker, /*channels=*/0, makersOf);

@@ -48,6 +48,8 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   removeIdentities(*c.module);
   mergeEqual(*c.module);
   foldBatchNormalization(*c.module);
+  if (c.options.exports)
+    return foldConstants(c);
   multiplyCodes(*c.module);
   raiseActivation(*c.module);
   raiseNormalization(*c.module);
@@ -70,7 +72,8 @@ static LogicalResult calibrateStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
   raiseLinear(*c.module);
-  raiseLookup(*c.module);
+  if (!c.options.exports)
+    raiseLookup(*c.module);
   return calibrate(c);
 }
 
@@ -184,7 +187,8 @@ ArrayRef<Stage> qcc::allStages() {
        "ranges on data.",
        calibrateStage, nullptr},
       {"quantized",
-       "Every linear operation's weight has a format and its activations have a compute type; convolutions in int8 read "
+       "Every linear operation's weight has a format and its activations have a compute type; convolutions in int8 "
+       "read "
        "codes.",
        quantizeStage, nullptr},
       {"packed", "Every weight has its bytes and its place in the artifact.", packStage, nullptr},

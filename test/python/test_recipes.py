@@ -52,6 +52,8 @@ def data(tmp_path_factory):
     ("w4a16-gptq-g128", {"int4-g128", "int8-g32"}, {"f32"}, {"gptq"}),
     ("w4a16-awq-g128", {"int4-g128-asym", "int8-g32"}, {"f32"}, {"awq", "rtn"}),
     ("fp8-dynamic", {"fp8"}, {"f32"}, {"rtn"}),
+    ("fp8-static", {"fp8"}, {"fp8-static"}, {"rtn"}),
+    ("int8-static-cnn", {"int8"}, {"int8-static"}, {"smoothquant", "rtn"}),
     ("nvfp4", {"nvfp4", "fp8"}, {"int8", "f32"}, {"rtn"}),
 ])
 def test_recipes_that_ship(name, formats, acts, methods):
@@ -65,7 +67,7 @@ def test_recipes_that_ship(name, formats, acts, methods):
 
 def test_the_page_knows_every_recipe():
     assert {path.stem for path in (ROOT / "recipes").iterdir()} == {
-        "auto", "w8a8-smoothquant", "w4a16-gptq-g128", "w4a16-awq-g128", "fp8-dynamic", "nvfp4"}
+        "auto", "w8a8-smoothquant", "w4a16-gptq-g128", "w4a16-awq-g128", "fp8-dynamic", "fp8-static", "int8-static-cnn", "nvfp4"}
 
 
 def test_the_automatic_recipe_needs_data():

@@ -6,6 +6,7 @@
 #include "mlir/Support/FileUtilities.h"
 #include "qcc/Calibration/Methods.h"
 #include "qcc/Calibration/Ranges.h"
+#include "qcc/Export/OnnxFile.h"
 #include "qcc/Format/Format.h"
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
@@ -58,7 +59,7 @@ static cl::opt<std::string>
                             "this; a program beyond it is not written"),
                    cl::value_desc("X"), cl::cat(category));
 static cl::opt<std::string> emit("emit",
-                                 cl::desc("What to write: a state's name, llvm, asm, obj, shared, ptx or artifact"),
+                                 cl::desc("What to write: a state's name, onnx-qdq, llvm, asm, obj, shared, ptx or artifact"),
                                  cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
                                     cl::desc("The model is a program in this state, as --emit=STATE -o FILE writes it"),
@@ -117,6 +118,7 @@ static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of
 static cl::opt<bool> printMethods("print-methods", cl::desc("List the methods"), cl::cat(category));
 static cl::opt<bool> printStages("print-states", cl::desc("List the states of a program"), cl::cat(category));
 
+static constexpr llvm::StringLiteral onnxEmission = "onnx-qdq";
 static constexpr int exitFailed = 1, exitUsage = 2;
 
 static int fail(const llvm::Twine &message) {
@@ -269,7 +271,8 @@ int main(int argc, char **argv) {
   options.budget = budget;
   options.method = method;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;
-  options.states = !keepSignature;
+  options.exports = emit == onnxEmission;
+  options.states = !keepSignature && !options.exports;
   if (lastLogits.getNumOccurrences())
     options.lastLogits = lastLogits.empty() ? "logits" : lastLogits.getValue();
   options.calibration = calibration;
@@ -338,10 +341,14 @@ int main(int argc, char **argv) {
   // Linking resets every option of the process: what is needed afterwards is copied here.
   const std::string emitted = emit, path = output, planPath = planTo, dependencies = dependencyFile;
   bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared", "ptx"}, emitted);
-  std::string stage = isCode ? "lowered" : emitted;
+  bool isModel = emitted == onnxEmission;
+  std::string stage = isCode ? "lowered" : isModel ? "quantized" : emitted;
   if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
-    return fail("unknown --emit=" + emitted +
-                "; qcc --print-states lists the states, and llvm, asm, obj, shared, ptx and artifact are known too");
+    return fail(
+        "unknown --emit=" + emitted +
+        "; qcc --print-states lists the states, and onnx-qdq, llvm, asm, obj, shared, ptx and artifact are known too");
+  if (isModel && !start.empty())
+    return fail("--emit=onnx-qdq starts at the model's file");
   if (!start.empty() && stageIndex(stage) < stageIndex(start))
     return fail("--emit=" + emitted + " stands before --start-at=" + start);
   if (!dependencies.empty() && (path == "-" || (path.empty() && emitted != "artifact")))
@@ -364,6 +371,18 @@ int main(int argc, char **argv) {
     if (path.empty())
       llvm::sys::path::replace_extension(name, "qcc");
     return finish(writeArtifact(compilation, name, planPath, gates), name);
+  }
+  if (isModel) {
+    std::string bytes;
+    llvm::raw_string_ostream model(bytes);
+    if (failed(linearsToNodes(*compilation.module)) || failed(writeOnnx(*compilation.module, model)))
+      return exitUsage;
+    return finish(writeOut(path,
+                           [&](llvm::raw_ostream &os) {
+                             os << bytes;
+                             return llvm::Error::success();
+                           }),
+                  path);
   }
   if (isCode) {
     if (options.targets.size() != 1)

@@ -26,7 +26,7 @@ llvm::Error checkRangeRule(llvm::StringRef name);
 /// A value of `main` whose range is wanted.
 struct WantedRange {
   mlir::Value value;
-  Format codes;        // what the value is rounded to, with one scale for all of it
+  Format codes;               // what the value is rounded to, with one scale for all of it
   bool wantsChannels = false; // along axis 1
 };
 

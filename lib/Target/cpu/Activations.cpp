@@ -43,9 +43,8 @@ public:
   RowQuantizer(Kernel &kernel, Value x, const PackedLayout &layout, int bias, std::optional<float> scale, int panel,
                const Activations &to)
       : k(kernel), s(kernel, true), b(kernel.b), layout(layout), bias(bias), given(scale), panel(panel),
-        x(kernel.pointer(x)),
-        values(kernel.argument(to.values)), scales(kernel.argument(to.scales)), biases(kernel.argument(to.biases)),
-        sums(to.sums ? kernel.argument(to.sums) : Value()) {}
+        x(kernel.pointer(x)), values(kernel.argument(to.values)), scales(kernel.argument(to.scales)),
+        biases(kernel.argument(to.biases)), sums(to.sums ? kernel.argument(to.sums) : Value()) {}
 
   /// `isToken` false writes zeros; the row is then not read.
   void quantize(Value token, Value isToken) {

@@ -95,3 +95,12 @@ func.func @lookupByFloats(%i: tensor<2xf32>) {
   %y = qnt.lookup %w[%i] : (tensor<8x4xf32>, tensor<2xf32>) -> tensor<2x4xf32>
   return
 }
+
+// -----
+
+func.func @scaleOfAnotherComputeType(%x: tensor<3x4xf32>) {
+  %w = qnt.weight "w" as "int8" in "rows" dense<0> : tensor<32xi8> : tensor<2x4xf32>
+  // expected-error @+1 {{'qnt.linear' op has a scale, which only the compute type 'int8-static' has, above 0}}
+  %y = qnt.linear %x, %w act "int8" by 0.05 : (tensor<3x4xf32>, tensor<2x4xf32>) -> tensor<3x2xf32>
+  return
+}
