@@ -1,11 +1,13 @@
 #include "Linear.h"
 #include "LinearKernel.h"
+#include "WarpgroupUnit.h"
 
 using namespace mlir;
 using namespace qcc;
 
 llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef act) {
-  return MatrixUnit::instruction(facts, computeTypeOf(act));
+  ComputeType type = computeTypeOf(act);
+  return WarpgroupUnit::has(facts, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
 static constexpr int fewTokens = 4; // that one pass over the weights serves

@@ -1,6 +1,6 @@
 // A linear operation for many tokens, on the matrix instructions of warps.
 #include "LinearKernel.h"
-#include "MatrixUnit.h"
+#include "WarpgroupUnit.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -30,13 +30,16 @@ public:
     if (needsSums)
       sums = k.argument(activations.sums);
     padded = deviceColumns(layout, layout.block);
+    warpgroups = WarpgroupUnit::has(*kernel.lowering.facts.device, linear.type) && padded % MatrixUnit::columns == 0 &&
+                 padded <= tileColumns;
     columns = std::max(tileColumns, padded), perTile = columns / padded;
     wholeTiles = layout.fullBlocks() / perTile, restBlocks = layout.fullBlocks() % perTile;
     stages = copiesAhead ? 3 : 1;
     rowBytes = columns * unit.activationBytes();
     // A row more than its bytes, so that the lanes of a warp read from different banks.
-    rowStride = rowBytes + 32 * unit.activationBytes();
-    stageBytes = tokenCount() * (rowStride + perTile * 4 * (bool(scales) + needsSums));
+    rowStride = warpgroups ? rowBytes : rowBytes + 32 * unit.activationBytes();
+    stageBytes = llvm::alignTo(tokenCount() * (rowStride + perTile * 4 * (bool(scales) + needsSums)),
+                               warpgroups ? WarpgroupUnit::alignment : 16);
   }
 
   int64_t rowCount() const { return t.warps() * rowTiles * MatrixUnit::rows; }
@@ -46,7 +49,7 @@ public:
     this->firstToken = firstToken;
     lastToken = k.sub(tokens, k.constant(1));
     int64_t resultBytes = rowCount() * tokenCount() * 4;
-    area = t.shared(std::max(stages * stageBytes, resultBytes), 128);
+    area = t.shared(std::max(stages * stageBytes, resultBytes), warpgroups ? WarpgroupUnit::alignment : 128);
     g = k.div(t.lane(), k.constant(4)), quad = k.rem(t.lane(), k.constant(4));
     Value firstTile = k.mul(k.add(k.mul(rowGroup, k.constant(t.warps())), t.warp()), k.constant(rowTiles));
     for (int m = 0; m < rowTiles; ++m) { // those beyond the matrix read its last tile
@@ -91,6 +94,9 @@ private:
   void step(Value i, bool hasRest) {
     if (copiesAhead)
       NVVM::CpAsyncWaitGroupOp::create(b, int32_t(stages - 2));
+    if (warpgroups) // what this thread has copied is to be seen by the matrix unit
+      NVVM::FenceProxyOp::create(b, NVVM::ProxyKind::async_shared,
+                                 NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
     t.barrier();
     Value next = k.add(i, k.constant(stages - 1));
     if (wholeTiles)
@@ -109,6 +115,8 @@ private:
     int64_t bytes =
         llvm::alignTo((blocks * padded + (tail ? deviceColumns(layout, tail) : 0)) * unit.activationBytes(), copyBytes);
     Value from = k.mul(tile, k.constant(rowBytes)), to = stageAt(stage);
+    if (warpgroups)
+      return copySwizzled(from, to, bytes), copyStatistics(tile, stage, blocks + (tail != 0));
     forEachPiece(tokenCount() * (bytes / copyBytes), [&](Value piece) {
       Value token = k.div(piece, k.constant(bytes / copyBytes)), part = k.rem(piece, k.constant(bytes / copyBytes));
       Value offset = k.mul(part, k.constant(copyBytes));
@@ -116,7 +124,31 @@ private:
                            k.add(from, offset));
       copyPiece(t.at(codes, source), t.at(to, k.add(k.mul(token, k.constant(rowStride)), offset)), copyBytes);
     });
-    int64_t count = blocks + (tail != 0);
+    copyStatistics(tile, stage, blocks + (tail != 0));
+  }
+
+  /// Rows of 128 bytes in the order in which the matrix unit of a warpgroup reads them; what lies behind `bytes` of
+  /// each is zero.
+  void copySwizzled(Value from, Value to, int64_t bytes) {
+    int64_t pieces = rowBytes / copyBytes;
+    forEachPiece(tokenCount() * pieces, [&](Value piece) {
+      Value token = k.div(piece, k.constant(pieces)), part = k.rem(piece, k.constant(pieces));
+      Value place = arith::XOrIOp::create(b, part, k.rem(token, k.constant(8)));
+      Value target = t.at(to, k.add(k.mul(token, k.constant(rowStride)), k.mul(place, k.constant(copyBytes))));
+      bool isWhole = bytes == rowBytes;
+      Value used = isWhole ? part : k.min(part, k.constant(bytes / copyBytes - 1));
+      Value source = k.add(k.mul(sourceToken(token), k.constant(activationStride(layout, unit.activationBytes()))),
+                           k.add(from, k.mul(used, k.constant(copyBytes))));
+      Value size = isWhole ? Value()
+                           : Value(arith::SelectOp::create(b, k.less(part, k.constant(bytes / copyBytes)),
+                                                           t.integer(copyBytes), t.integer(0)));
+      auto global = LLVM::LLVMPointerType::get(b.getContext(), 1);
+      NVVM::CpAsyncOp::create(b, target, LLVM::AddrSpaceCastOp::create(b, global, t.at(codes, source)),
+                              int32_t(copyBytes), NVVM::LoadCacheModifierKind::CG, size);
+    });
+  }
+
+  void copyStatistics(Value tile, Value stage, int64_t count) {
     auto statistics = [&](Value array, bool isSum) {
       forEachPiece(tokenCount() * count, [&](Value piece) {
         Value token = k.rem(piece, k.constant(tokenCount())), block = k.div(piece, k.constant(tokenCount()));
@@ -209,6 +241,12 @@ private:
     Value zero = unit.sumType() == t.i32 ? t.integer(0) : k.constantF32(0);
     SmallVector<Value> part(total.size(), zero);
     int64_t steps = llvm::divideCeil(blockColumns, MatrixUnit::columns), bytes = unit.activationBytes();
+    if (warpgroups) {
+      WarpgroupUnit group(t, linear.type, decoder, layout);
+      Value tile = t.at(stageAt(stage), place * padded);
+      scale(heads, rows, stage, place, group.multiply(heads, rows, quad, blockColumns, tile, tokenTiles), total);
+      return;
+    }
     for (int64_t s = 0; s < steps; ++s) {
       SmallVector<SmallVector<Value>> weights;
       for (Value head : heads) {
@@ -322,7 +360,7 @@ private:
   ThreadDecoder decoder;
   MatrixUnit unit;
   int rowTiles, tokenTiles;
-  bool copiesAhead, needsSums = false;
+  bool copiesAhead, needsSums = false, warpgroups = false;
   int64_t padded, columns, perTile, wholeTiles, restBlocks, stages, rowBytes, rowStride, stageBytes;
   Value packed, tokens, codes, scales, sums, firstToken, lastToken, area, g, quad;
   SmallVector<Value> bases; // of this warp's tiles of weights
@@ -342,7 +380,7 @@ bool qcc::hasManyTokens(const DeviceFacts &facts, const DeviceLinear &linear) {
 void qcc::emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations) {
   Dimensions &dims = lowering.dims;
   int rowTiles = linear.layout.tiles() >= 8 ? 2 : 1;
-  constexpr int tokenTiles = 4;
+  int tokenTiles = WarpgroupUnit::has(*lowering.facts.device, linear.type) ? 8 : 4;
   Kernel k(lowering, linear.kernelName("mma"), lowering.loc);
   ManyTokens many(k, linear, activations, rowTiles, tokenTiles);
   int64_t groups = llvm::divideCeil(linear.layout.rows, many.rowCount());
