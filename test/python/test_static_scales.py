@@ -207,3 +207,25 @@ def test_a_rule_keeps_a_convolution_in_float(tmp_path):
 def test_float32_stays_as_it_was(tmp_path):
     names, _ = canonical(network(*parts()), tmp_path)
     assert "QuantizeLinear" not in names
+
+
+def test_windows_of_other_ranks_and_many_channels(tmp_path):
+    """One axis, and so many channels that float32 cannot hold every sum of codes."""
+    r = np.random.default_rng(4)
+    for graph, shape, weights in (
+            ("agraph (float[N, 4, 33] x) => (float[N, 6, a] y) { c = Conv <pads = [1, 1]> (x, w0) d = Relu (c) y = Conv <strides = [2]> (d, w1) }", (2, 4, 33), [(8, 4, 3), (6, 8, 1)]),
+            ("agraph (float[N, 900, 6, 6] x) => (float[N, 4, 6, 6] y) { c = Conv <pads = [1, 1, 1, 1]> (x, w0) y = Conv (c, w1) }", (1, 900, 6, 6), [(5, 900, 3, 3), (4, 5, 1, 1)])):
+        model = parse(graph, 17)
+        for i, size in enumerate(weights):
+            model.graph.initializer.append(numpy_helper.from_array(r.uniform(-1, 1, size).astype(np.float32), f"w{i}"))
+        x = data(tmp_path, samples=3, shape=shape)[0]
+        actual = run(model, tmp_path / "a", *STATIC, f"--calib={tmp_path / 'data.npz'}", x=x)
+        assert relative_error(actual[0], reference(model, x)[0]) < 0.03
+
+
+def test_every_level_gives_the_same_codes(tmp_path):
+    model = network(*parts())
+    x = data(tmp_path)[0]
+    results = [run(model, tmp_path / target, *STATIC, f"--target={target}", f"--calib={tmp_path / 'data.npz'}", x=x)[0] for target in ("native", "x86-64-v2", "x86-64-v3")]
+    for result in results[1:]:
+        assert relative_error(result, results[0]) < 1e-5
