@@ -60,7 +60,7 @@ def emulate(ptx, kernel, grid, block, arguments, shared=0, cluster=(), seeds=1, 
         np.savez(before, **{key: plain(array) for key, array in arrays.items()})
         extent = lambda values: ",".join(map(str, values))
         command = [TOOL, text, f"--kernel={kernel}", f"--grid={extent(grid)}", f"--block={extent(block)}", f"--in={before}", f"--out={after}",
-                   f"--shared={shared}", f"--seeds={seeds}", f"--seed={seed}", *options, *words]
+                   f"--shared={shared}", "--limit=200000000", f"--seeds={seeds}", f"--seed={seed}", *options, *words]
         if cluster:
             command.insert(2, f"--cluster={extent(cluster)}")
         run = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600)

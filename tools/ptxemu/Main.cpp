@@ -29,6 +29,7 @@ Without a kernel: says what the file holds. Arguments, one for each parameter of
   --seed=N           of the order in which warps run; 1
   --seeds=N          runs with that many seeds, each from the same arrays; ends with the first findings
   --findings=N       the most to report; 16
+  --limit=N          ends the kernel after so many instructions of warps
   --no-checks        without the order of shared memory
   --counts           instructions and bank conflicts
   --coverage         how often each instruction ran
@@ -72,6 +73,7 @@ bool parseCommandLine(int count, char **words, Settings &settings) {
     Seed,
     Seeds,
     Findings,
+    Limit,
     NoChecks,
     Counts,
     Coverage
@@ -87,6 +89,7 @@ bool parseCommandLine(int count, char **words, Settings &settings) {
                             {"seed", required_argument, nullptr, Seed},
                             {"seeds", required_argument, nullptr, Seeds},
                             {"findings", required_argument, nullptr, Findings},
+                            {"limit", required_argument, nullptr, Limit},
                             {"no-checks", no_argument, nullptr, NoChecks},
                             {"counts", no_argument, nullptr, Counts},
                             {"coverage", no_argument, nullptr, Coverage},
@@ -126,6 +129,9 @@ bool parseCommandLine(int count, char **words, Settings &settings) {
       break;
     case Findings:
       settings.options.findings = static_cast<unsigned>(std::strtoul(optarg, nullptr, 0));
+      break;
+    case Limit:
+      settings.options.instructionLimit = std::strtoull(optarg, nullptr, 0);
       break;
     case NoChecks:
       settings.options.checks = false;

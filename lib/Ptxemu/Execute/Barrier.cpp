@@ -66,10 +66,25 @@ void writeReduction(Machine &machine, Warp &warp, const Fragment &fragment, cons
   destination = result ? destination | fragment.mask : destination & ~fragment.mask;
 }
 
+// Lanes may come from different places.
 Step warpBarrier(Machine &machine, Warp &warp, const Instruction &instruction, uint32_t mask) {
   const BarrierDetail &detail = detailOf<BarrierDetail>(instruction);
-  uint32_t members = static_cast<uint32_t>(warp.value(detail.id, firstLane(mask)));
-  return machine.together(warp, mask, members) ? Step::Next : Step::Leave;
+  uint32_t members = static_cast<uint32_t>(warp.value(detail.id, firstLane(mask))), here = mask;
+  auto waitsHere = [&](const Fragment &fragment) {
+    return fragment.wait == Wait::Warp && machine.program.code[fragment.pc].machine == warpBarrier;
+  };
+  for (const Fragment &fragment : warp.fragments)
+    if (waitsHere(fragment))
+      here |= fragment.mask;
+  uint32_t needed = members & warp.live;
+  if ((here & needed) != needed)
+    return machine.together(warp, mask, members) ? Step::Next : Step::Leave;
+  for (Fragment &fragment : warp.fragments)
+    if (waitsHere(fragment)) {
+      fragment.wait = Wait::None;
+      ++fragment.pc;
+    }
+  return Step::Next;
 }
 
 Step clusterArrive(Machine &machine, Warp &warp, const Instruction &, uint32_t mask) {

@@ -230,7 +230,7 @@ void Machine::runCluster(const uint32_t first[3]) {
     block.index[1] = first[1] + rank / clusterShape[0] % clusterShape[1];
     block.index[2] = first[2] + rank / clusterShape[0] / clusterShape[1];
     block.liveThreads = threads;
-    block.shared.reset(sharedSize, options.checks);
+    block.shared.reset(sharedSize, options.checks, actors);
     block.mbarriers.clear();
     for (Barrier &barrier : block.barriers)
       barrier = Barrier();

@@ -228,6 +228,8 @@ private:
   void conflict(const Conflict &conflict, bool isWrite, const Actor &actor, unsigned lane);
   void resolveShared(Warp &warp, const uint64_t *addresses, uint32_t bytes, bool isWrite, bool isStrong, uint32_t mask,
                      uint8_t **pointers);
+  void recordShared(Warp &warp, SharedMemory &target, const uint64_t *addresses, uint32_t bytes, bool isWrite,
+                    bool isStrong, uint32_t mask, uint8_t **pointers);
   void resolveGlobal(const uint64_t *addresses, uint32_t bytes, uint32_t mask, uint8_t **pointers);
   void resolveThread(Warp &warp, Space space, const uint64_t *addresses, uint32_t bytes, bool isWrite, uint32_t mask,
                      uint8_t **pointers);

@@ -62,7 +62,8 @@ bool Machine::runWarp(Warp &warp) {
 
 void Machine::runFragment(Warp &warp) {
   const Instruction *code = program.code.data();
-  unsigned left = 64 + static_cast<unsigned>(options.seed ? random() % 512 : 256);
+  const unsigned slice = 64 + static_cast<unsigned>(options.seed ? random() % 512 : 256);
+  unsigned left = slice;
   const bool tracksWrites = kernel.tracksWrites;
   const uint32_t *numbers = program.numbers.data();
   uint32_t mask = warp.current.mask;
@@ -121,7 +122,7 @@ void Machine::runFragment(Warp &warp) {
       break;
     }
   }
-  executed += 64; // about; the limit is only there to end a kernel that runs forever
+  executed += slice - left + 1;
   if (executed > options.instructionLimit)
     stop("limit",
          "the launch executed more instructions than its limit of " + std::to_string(options.instructionLimit));

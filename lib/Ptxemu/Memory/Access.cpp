@@ -226,32 +226,54 @@ void Machine::resolveShared(Warp &warp, const uint64_t *addresses, uint32_t byte
   } else {
     blockOf(last, bytes, 31 - static_cast<unsigned>(__builtin_clz(mask)));
   }
-  Actor self = actor(warp);
-  self.isStrong = isStrong;
-  eachLane(mask, [&](unsigned lane) {
-    uint32_t address = static_cast<uint32_t>(addresses[lane]);
-    SharedMemory &target = blocks[address >> rankShift].shared;
-    uint32_t at = address & offsetMask;
-    pointers[lane] = target.bytes.data() + at;
-    if (target.cells.empty())
-      return;
-    if (isStrong && !isWrite)
-      if (auto flag = target.flags.find(at); flag != target.flags.end())
-        acquire(warp, flag->second);
-    Conflict result = target.access(at, bytes, isWrite, self);
-    if (result.kind != Conflict::None)
-      conflict(result, isWrite, self, lane);
-    if (isStrong && isWrite)
-      release(warp, target.flags[at]);
-  });
+  if (oneBlock) {
+    recordShared(warp, blocks[first >> rankShift].shared, addresses, bytes, isWrite, isStrong, mask, pointers);
+  } else {
+    eachLane(mask, [&](unsigned lane) {
+      SharedMemory &target = blocks[addresses[lane] >> rankShift].shared;
+      recordShared(warp, target, addresses, bytes, isWrite, isStrong, 1u << lane, pointers);
+    });
+  }
   ++sharedAccesses;
   if (options.counts)
     countBanks(addresses, bytes, mask);
 }
 
+void Machine::recordShared(Warp &warp, SharedMemory &target, const uint64_t *addresses, uint32_t bytes, bool isWrite,
+                           bool isStrong, uint32_t mask, uint8_t **pointers) {
+  uint32_t offsets[32];
+  for (unsigned lane = 0; lane < 32; ++lane)
+    offsets[lane] = static_cast<uint32_t>(addresses[lane]) & offsetMask;
+  for (unsigned lane = 0; lane < 32; ++lane)
+    pointers[lane] = target.bytes.data() + offsets[lane];
+  if (!target.hasCells())
+    return;
+  if (isStrong && !isWrite)
+    eachLane(mask, [&](unsigned lane) {
+      if (auto flag = target.flags.find(offsets[lane]); flag != target.flags.end())
+        acquire(warp, flag->second);
+    });
+  Actor self = actor(warp);
+  self.isStrong = isStrong;
+  unsigned lane = 0;
+  Conflict result = target.accessLanes(offsets, bytes, mask, isWrite, self, lane);
+  if (result.kind != Conflict::None)
+    conflict(result, isWrite, self, lane);
+  if (isStrong && isWrite)
+    eachLane(mask, [&](unsigned each) { release(warp, target.flags[offsets[each]]); });
+}
+
 // Shared memory has 32 banks of 4 bytes. Wide accesses go in passes of as many lanes as fill 128 bytes; within one,
 // lanes that need different words of a bank wait for each other.
 void Machine::countBanks(const uint64_t *addresses, uint32_t bytes, uint32_t mask) {
+  // Lanes in a row of words, or all in one.
+  bool isRow = bytes <= 4, isOne = bytes <= 4;
+  for (unsigned lane = 0; lane < 32; ++lane) {
+    isRow &= addresses[lane] == addresses[0] + 4 * lane;
+    isOne &= addresses[lane] == addresses[0];
+  }
+  if (isRow || isOne)
+    return;
   unsigned words = std::max(1u, bytes / 4), group = 32 / std::min(words, 32u);
   uint64_t additional = 0;
   for (unsigned begin = 0; begin < 32; begin += group) {
@@ -262,7 +284,11 @@ void Machine::countBanks(const uint64_t *addresses, uint32_t bytes, uint32_t mas
     uint8_t depth[32];
     uint32_t more[32][4];
     unsigned most = 1;
+    uint64_t previous = ~uint64_t(0);
     eachLane(lanes, [&](unsigned lane) {
+      if (addresses[lane] == previous)
+        return;
+      previous = addresses[lane];
       for (unsigned word = 0; word < words; ++word) {
         uint32_t index = static_cast<uint32_t>(addresses[lane] >> 2) + word;
         unsigned bank = index & 31;

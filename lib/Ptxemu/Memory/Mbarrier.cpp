@@ -72,9 +72,9 @@ uint64_t addressOf(Warp &warp, const MbarrierDetail &detail, unsigned lane) {
 // Whether what the initialisation wrote is ordered before its use.
 void checkInitialised(Machine &machine, Warp &warp, uint64_t address, unsigned lane) {
   Block &block = machine.blockOf(static_cast<uint32_t>(address), 8, lane);
-  if (block.shared.cells.empty())
+  if (!block.shared.hasCells())
     return;
-  const Cell &cell = block.shared.cells[(address & offsetMask) / 4];
+  const Cell &cell = block.shared.cellOf(address & offsetMask);
   if (cell.writer != nobody && cell.writer != warp.actor() && warp.knowledge.seen[cell.writer] < cell.writeClock)
     machine.find("race", "the use of an mbarrier is not ordered after its initialisation", 1u << lane);
 }

@@ -16,11 +16,13 @@ void Knowledge::join(const Knowledge &other) {
   ptxemu::join(seenByProxy, other.seenByProxy);
 }
 
-void SharedMemory::reset(uint32_t size, bool withCells) {
+void SharedMemory::reset(uint32_t size, bool withCells, uint32_t newActors) {
   bytes.assign(size, 0xcd);
   cells.assign(withCells ? (size + 3) / 4 : 0, Cell());
-  readers.clear();
   flags.clear();
+  pool.clear();
+  freeClocks.clear();
+  actors = newActors;
 }
 
 Conflict SharedMemory::access(uint32_t offset, uint32_t size, bool isWrite, const Actor &actor) {
@@ -28,42 +30,71 @@ Conflict SharedMemory::access(uint32_t offset, uint32_t size, bool isWrite, cons
   if (cells.empty() || size == 0)
     return first;
   for (uint32_t index = offset / 4; index <= (offset + size - 1) / 4; ++index) {
-    Conflict conflict = accessCell(index, isWrite, actor);
+    Conflict conflict = isWrite ? write(index, cells[index], actor) : read(index, cells[index], actor);
     if (conflict.kind != Conflict::None && first.kind == Conflict::None)
       first = conflict;
   }
   return first;
 }
 
-Conflict SharedMemory::accessCell(uint32_t index, bool isWrite, const Actor &actor) {
-  Cell &cell = cells[index];
-  const Clocks &seen = actor.knowledge->seen;
-  Conflict result;
+Conflict SharedMemory::accessLanes(const uint32_t *offsets, uint32_t size, uint32_t mask, bool isWrite,
+                                   const Actor &actor, unsigned &lane) {
+  Conflict first;
+  uint32_t words = size <= 4 ? 1 : size / 4, previous = ~0u;
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    unsigned each = static_cast<unsigned>(__builtin_ctz(rest));
+    uint32_t begin = offsets[each] / 4;
+    if (begin == previous)
+      continue; // the same words as the lane before
+    previous = begin;
+    for (uint32_t index = begin; index < begin + words; ++index) {
+      Conflict conflict = isWrite ? write(index, cells[index], actor) : read(index, cells[index], actor);
+      if (conflict.kind != Conflict::None && first.kind == Conflict::None) {
+        first = conflict;
+        lane = each;
+      }
+    }
+  }
+  return first;
+}
+
+// What is wrong with an access after the last write.
+Conflict SharedMemory::afterWrite(uint32_t index, const Cell &cell, bool isWrite, const Actor &actor) const {
+  if (cell.writer == nobody)
+    return isWrite ? Conflict() : Conflict{Conflict::Unwritten, index * 4, nobody};
   bool isOwn = !actor.isAsync && cell.writer == actor.id;
-  if (cell.writer == nobody) {
-    if (!isWrite)
-      result = {Conflict::Unwritten, index * 4, nobody};
-  } else if (!isOwn && !(actor.isStrong && cell.isStrong)) {
-    bool throughProxy = actor.isAsync && cell.isGeneric && !actor.isGeneric && !isWrite;
-    const Clocks &needed = throughProxy ? actor.knowledge->seenByProxy : seen;
-    if (needed[cell.writer] < cell.writeClock)
-      result = {throughProxy && seen[cell.writer] >= cell.writeClock ? Conflict::Proxy : Conflict::WriteBefore,
-                index * 4, cell.writer};
-  }
-  if (!isWrite) {
-    addReader(index, cell, actor);
-    return result;
-  }
+  if (isOwn || (actor.isStrong && cell.isStrong))
+    return {};
+  const Clocks &seen = actor.knowledge->seen;
+  bool throughProxy = actor.isAsync && cell.isGeneric && !actor.isGeneric && !isWrite;
+  const Clocks &needed = throughProxy ? actor.knowledge->seenByProxy : seen;
+  if (needed[cell.writer] >= cell.writeClock)
+    return {};
+  bool isProxy = throughProxy && seen[cell.writer] >= cell.writeClock;
+  return {isProxy ? Conflict::Proxy : Conflict::WriteBefore, index * 4, cell.writer};
+}
+
+Conflict SharedMemory::readSlowly(uint32_t index, Cell &cell, const Actor &actor) {
+  Conflict result = afterWrite(index, cell, false, actor);
+  addReader(cell, actor);
+  return result;
+}
+
+Conflict SharedMemory::write(uint32_t index, Cell &cell, const Actor &actor) {
+  Conflict result = afterWrite(index, cell, true, actor);
+  const Clocks &seen = actor.knowledge->seen;
+  bool mayRace = actor.isStrong && cell.isStrongRead;
+  auto isBefore = [&](uint16_t other, uint32_t clock) {
+    return (!actor.isAsync && other == actor.id) || seen[other] >= clock;
+  };
   if (cell.reader == several) {
-    Clocks &clocks = readers[index];
-    for (uint16_t other = 0; other < clocks.size(); ++other)
-      if (clocks[other] && (actor.isAsync || other != actor.id) && seen[other] < clocks[other] &&
-          result.kind == Conflict::None && !(actor.isStrong && cell.isStrongRead))
+    const uint32_t *clocks = pool.data() + cell.readers;
+    for (uint16_t other = 0; other < actors && !mayRace; ++other)
+      if (!isBefore(other, clocks[other]) && result.kind == Conflict::None)
         result = {Conflict::ReadBefore, index * 4, other};
-    readers.erase(index);
-  } else if (cell.reader != nobody && (actor.isAsync || cell.reader != actor.id) &&
-             seen[cell.reader] < cell.readClock && result.kind == Conflict::None &&
-             !(actor.isStrong && cell.isStrongRead)) {
+    freeClocks.push_back(cell.readers);
+  } else if (cell.reader != nobody && !mayRace && !isBefore(cell.reader, cell.readClock) &&
+             result.kind == Conflict::None) {
     result = {Conflict::ReadBefore, index * 4, cell.reader};
   }
   cell.writer = actor.id;
@@ -74,21 +105,32 @@ Conflict SharedMemory::accessCell(uint32_t index, bool isWrite, const Actor &act
   return result;
 }
 
-void SharedMemory::addReader(uint32_t index, Cell &cell, const Actor &actor) {
+uint32_t SharedMemory::takeClocks() {
+  uint32_t at;
+  if (freeClocks.empty()) {
+    at = static_cast<uint32_t>(pool.size());
+    pool.resize(pool.size() + actors, 0);
+    return at;
+  }
+  at = freeClocks.back();
+  freeClocks.pop_back();
+  std::fill_n(pool.begin() + at, actors, 0);
+  return at;
+}
+
+void SharedMemory::addReader(Cell &cell, const Actor &actor) {
   cell.isStrongRead = actor.isStrong && (cell.reader == nobody || cell.isStrongRead);
   if (cell.reader == nobody || cell.reader == actor.id) {
     cell.reader = actor.id;
     cell.readClock = actor.clock;
     return;
   }
-  Clocks &clocks = readers[index];
-  if (clocks.empty())
-    clocks.assign(actor.knowledge->seen.size(), 0);
   if (cell.reader != several) {
-    clocks[cell.reader] = cell.readClock;
+    cell.readers = takeClocks();
+    pool[cell.readers + cell.reader] = cell.readClock;
     cell.reader = several;
   }
-  clocks[actor.id] = actor.clock;
+  pool[cell.readers + actor.id] = actor.clock;
 }
 
 } // namespace qcc::ptxemu

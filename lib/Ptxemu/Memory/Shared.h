@@ -42,6 +42,7 @@ struct Cell {
   uint32_t writeClock = 0, readClock = 0;
   uint16_t writer = nobody, reader = nobody;
   bool isGeneric = true, isStrong = false, isStrongRead = false;
+  uint32_t readers = 0; // where the clocks of several readers begin
 };
 
 // What is wrong with an access.
@@ -52,19 +53,42 @@ struct Conflict {
   uint16_t other = nobody; // actor
 };
 
-struct SharedMemory {
+class SharedMemory {
+public:
   std::vector<uint8_t> bytes;
-  std::vector<Cell> cells;
-  std::unordered_map<uint32_t, Clocks> readers;  // of cells with several
   std::unordered_map<uint32_t, Knowledge> flags; // what strong writes to an address tell its strong readers
 
-  void reset(uint32_t size, bool withCells);
-  // Records an access to cells and says what is wrong with it.
+  // Without cells nothing is recorded.
+  void reset(uint32_t size, bool withCells, uint32_t actors);
+  bool hasCells() const { return !cells.empty(); }
+  const Cell &cellOf(uint32_t offset) const { return cells[offset / 4]; }
+  // Records an access and says what is wrong with it.
   Conflict access(uint32_t offset, uint32_t size, bool isWrite, const Actor &actor);
+  // Likewise of the lanes of a warp, each `size` bytes at its offset; `lane` is the first one with a conflict.
+  Conflict accessLanes(const uint32_t *offsets, uint32_t size, uint32_t mask, bool isWrite, const Actor &actor,
+                       unsigned &lane);
 
 private:
-  Conflict accessCell(uint32_t index, bool isWrite, const Actor &actor);
-  void addReader(uint32_t index, Cell &cell, const Actor &actor);
+  Conflict write(uint32_t index, Cell &cell, const Actor &actor);
+  Conflict read(uint32_t index, Cell &cell, const Actor &actor) {
+    bool isPlain = cell.writer < actors && !actor.isAsync && cell.reader == actor.id &&
+                   actor.knowledge->seen[cell.writer] >= cell.writeClock;
+    if (isPlain && cell.isStrongRead == actor.isStrong) {
+      cell.readClock = actor.clock;
+      return {};
+    }
+    return readSlowly(index, cell, actor);
+  }
+  Conflict readSlowly(uint32_t index, Cell &cell, const Actor &actor);
+  Conflict afterWrite(uint32_t index, const Cell &cell, bool isWrite, const Actor &actor) const;
+  void addReader(Cell &cell, const Actor &actor);
+  uint32_t takeClocks();
+
+  std::vector<Cell> cells;
+  // Clocks of all actors for each cell with several readers, one behind the other.
+  std::vector<uint32_t> pool;
+  std::vector<uint32_t> freeClocks;
+  uint32_t actors = 0;
 };
 
 } // namespace qcc::ptxemu
