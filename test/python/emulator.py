@@ -30,7 +30,7 @@ class Result:
 
 def plain(array):
     """NumPy writes no names for types such as bfloat16: their bits go instead."""
-    return array if array.dtype.kind in "biuf" and array.dtype.str[1:] != "V2" else array.view(f"u{array.dtype.itemsize}")
+    return array if array.dtype.isbuiltin == 1 else array.view(f"u{array.dtype.itemsize}")
 
 
 def emulate(ptx, kernel, grid, block, arguments, shared=0, cluster=(), seeds=1, seed=1, options=()):

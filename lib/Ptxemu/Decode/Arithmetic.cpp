@@ -171,6 +171,8 @@ void movePacked(Decoder &decoder, Type type, bool packs) {
   detail.parts = packs ? decoder.sources(vector, part) : decoder.destinations(vector, part);
   detail.whole = packs ? decoder.destination(whole, type) : decoder.source(whole, type);
   decoder.out.propagates = true;
+  // Compilers pack a register that nothing wrote beside one whose half alone they use.
+  decoder.out.packs = packs;
   bool isPair = bitsOf(type) == 64 && count == 2;
   if (isPair && packs) {
     decoder.out.a = detail.parts[0].at;

@@ -43,6 +43,7 @@ struct Instruction {
   bool guardNegated = false;
   bool leader = false;     // a jump's target: lanes that went apart may meet here
   bool propagates = false; // moves bits only: what is undefined stays so and is reported where it is used
+  bool packs = false;      // likewise, of several registers: undefined only if all of them are
   uint16_t readCount = 0, writeCount = 0;
   uint32_t reads = 0; // in Program::numbers; those that are written follow
   // The destination and the sources; what each family says of them.

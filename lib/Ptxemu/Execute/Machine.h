@@ -219,6 +219,7 @@ private:
   bool pick(Warp &warp);
   void runFragment(Warp &warp);
   void checkReads(Warp &warp, const Instruction &instruction, uint32_t mask);
+  uint32_t definedByAny(const Warp &warp, const Instruction &instruction) const;
   void checkWrites(Warp &warp, const Instruction &instruction);
   void readUndefined(Warp &warp, uint32_t number, uint32_t lanes);
   void deadlock();

@@ -96,6 +96,8 @@ void Machine::runFragment(Warp &warp) {
         instruction.lanes(warp.registers, instruction, active);
         for (unsigned index = 0; index < instruction.writeCount; ++index)
           warp.valid[list[index]] |= active;
+        if (instruction.packs && active & ~defined)
+          defined = definedByAny(warp, instruction);
         if (instruction.propagates && active & ~defined)
           for (unsigned index = 0; index < instruction.writeCount; ++index)
             warp.valid[list[index]] &= ~(active & ~defined);
@@ -217,6 +219,13 @@ void Machine::checkReads(Warp &warp, const Instruction &instruction, uint32_t ma
     if (lanes && (!instruction.propagates || warp.flight[number]))
       readUndefined(warp, number, lanes);
   }
+}
+
+uint32_t Machine::definedByAny(const Warp &warp, const Instruction &instruction) const {
+  uint32_t defined = instruction.readCount ? 0 : ~0u;
+  for (unsigned index = 0; index < instruction.readCount; ++index)
+    defined |= warp.valid[program.numbers[instruction.reads + index]];
+  return defined;
 }
 
 void Machine::checkWrites(Warp &warp, const Instruction &instruction) {

@@ -22,13 +22,14 @@ void checkBase(Machine &machine, const MatrixDescriptor &descriptor) {
 // What a unit of 16 bytes holds.
 struct UnitFormat {
   unsigned elements = 16, bits = 8;
+  unsigned bytes() const { return elements * bits / 8; } // the rest of a unit is padding
 };
 
 UnitFormat unitFormat(const TileShape &shape) {
   if (shape.isPacked)
     return {32, 4};
   unsigned bits = bitsOf(shape.type);
-  if (bits < 8) // sixteen at the start of the unit, the rest is padding
+  if (bits < 8)
     return {16, bits};
   return {128 / bits, bits};
 }
@@ -37,7 +38,7 @@ void decodeUnit(const uint8_t *unit, const TileShape &shape, const UnitFormat &f
   for (unsigned index = 0; index < format.elements; ++index) {
     unsigned bit = index * format.bits;
     uint32_t word = 0;
-    std::memcpy(&word, unit + bit / 8, format.bits == 32 ? 4 : bit / 8 < 15 ? 2 : 1);
+    std::memcpy(&word, unit + bit / 8, format.bits == 32 ? 4 : bit / 8 + 1 < format.bytes() ? 2 : 1);
     values[index] = elementValue(shape.type, lowBits(word >> bit % 8, format.bits));
   }
 }
@@ -88,7 +89,7 @@ void readTile(Machine &machine, Warp &warp, const MatrixDescriptor &descriptor, 
   };
   auto fetch = [&](uint32_t row, uint32_t k) {
     uint32_t at = unitAddress(descriptor, shape.isRowMajor, row, k);
-    decodeUnit(machine.shared(warp, rank | at, 16, false, actor, 0), shape, format, unit);
+    decodeUnit(machine.shared(warp, rank | at, format.bytes(), false, actor, 0), shape, format, unit);
   };
   if (!shape.isRowMajor) {
     for (unsigned row = 0; row < shape.rows; ++row)

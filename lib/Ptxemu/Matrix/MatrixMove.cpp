@@ -78,9 +78,8 @@ Step paddedLoad(Machine &machine, Warp &warp, const Instruction &instruction, ui
       uint32_t word = 0;
       for (unsigned byte = 0; byte < 4; ++byte) {
         unsigned row = lane / 4, column = lane % 4 * 4 + byte;
-        uint32_t value = detail.isTransposed
-                             ? element(index / perMatrix * 16 + column, row + index % perMatrix * 8)
-                             : element(index * 8 + row, column);
+        uint32_t value = detail.isTransposed ? element(index / perMatrix * 16 + column, row + index % perMatrix * 8)
+                                             : element(index * 8 + row, column);
         word |= value << (8 * byte);
       }
       registers[lane] = word;

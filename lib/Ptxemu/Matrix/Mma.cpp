@@ -101,8 +101,8 @@ void packD(Warp &warp, const MmaDetail &detail, const double *c) {
     for (unsigned lane = 0; lane < 32; ++lane) {
       unsigned row = lane / 4 + 8 * (isHalf ? index : index / 2), column = lane % 4 * 2;
       const double *at = c + row * detail.n + column;
-      registers[lane] = isHalf ? resultBits(detail, at[0]) | resultBits(detail, at[1]) << 16
-                               : resultBits(detail, at[index % 2]);
+      registers[lane] =
+          isHalf ? resultBits(detail, at[0]) | resultBits(detail, at[1]) << 16 : resultBits(detail, at[index % 2]);
     }
   }
 }
@@ -123,8 +123,8 @@ void scaleOperand(Machine &machine, Warp &warp, const MmaDetail &detail, const S
   uint64_t byte = selector(machine, warp, operand.byte, ~0u), thread = selector(machine, warp, operand.thread, ~0u);
   bool fits = byte % detail.scaleBlocks == 0 && byte < 4 && thread < (isA ? 2u : 4u);
   if (!fits)
-    machine.stop("descriptor", "scale selectors {" + std::to_string(byte) + ", " + std::to_string(thread) +
-                                   "} are out of range");
+    machine.stop("descriptor",
+                 "scale selectors {" + std::to_string(byte) + ", " + std::to_string(thread) + "} are out of range");
   const uint32_t *factors = warp.words(operand.factors.at);
   unsigned rows = isA ? detail.m : detail.n, block = detail.k / detail.scaleBlocks;
   for (unsigned row = 0; row < rows; ++row) {
@@ -241,9 +241,9 @@ void decodeMma(Decoder &decoder) {
   detail.isShifted = kind >= 0 && !isPacked;
   unsigned oldest = oldestArchitecture(detail, kind >= 0);
   bool isInteger = bitsOf(detail.a) <= 8 && !isFloat(detail.a);
-  bool accumulates = isInteger ? detail.d == Type::S32 && detail.c == Type::S32
-                               : (detail.d == Type::F32 || detail.d == Type::F16) &&
-                                     (detail.c == Type::F32 || detail.c == Type::F16);
+  bool accumulates =
+      isInteger ? detail.d == Type::S32 && detail.c == Type::S32
+                : (detail.d == Type::F32 || detail.d == Type::F16) && (detail.c == Type::F32 || detail.c == Type::F16);
   bool isLong = isPacked || detail.a == Type::S4 || detail.a == Type::U4;
   if (!oldest || !accumulates || scaled != (kind >= 0 && kind < 3) || (isPacked && detail.k != 64) ||
       (detail.k == 64 && !isLong))

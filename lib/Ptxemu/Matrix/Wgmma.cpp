@@ -87,10 +87,9 @@ void readSum(Warp &warp, const WgmmaDetail &detail, std::vector<double> &sum) {
     for (unsigned column = 0; column < detail.n; ++column) {
       Place place = placeOf(row, column, detail.d == Type::F16);
       uint32_t bits = warp.words(detail.dSlots[place.slot].at)[place.lane] >> place.shift;
-      sum[row * detail.n + column] = detail.d == Type::S32 ? static_cast<double>(static_cast<int32_t>(bits))
-                                     : detail.d == Type::F16
-                                         ? static_cast<double>(baseline::Half::get(bits & 0xffff))
-                                         : static_cast<double>(singleOf(bits));
+      sum[row * detail.n + column] = detail.d == Type::S32   ? static_cast<double>(static_cast<int32_t>(bits))
+                                     : detail.d == Type::F16 ? static_cast<double>(baseline::Half::get(bits & 0xffff))
+                                                             : static_cast<double>(singleOf(bits));
     }
 }
 

@@ -113,8 +113,8 @@ Step bulkCopy(Machine &machine, Warp &warp, const Instruction &instruction, uint
     Warp *issuer = &warp;
     startLate(machine, warp, actor, [=, &machine](const Actor &later) {
       forTargets(blocks, static_cast<uint32_t>(to), [&](uint32_t target) {
-        const uint8_t *source = fromShared ? machine.shared(*issuer, from, bytes, false, later, lane)
-                                           : machine.global(from, bytes, lane);
+        const uint8_t *source =
+            fromShared ? machine.shared(*issuer, from, bytes, false, later, lane) : machine.global(from, bytes, lane);
         std::memcpy(machine.shared(*issuer, target, bytes, true, later, lane), source, bytes);
         uint32_t at = blocks ? (target & ~offsetMask) | (static_cast<uint32_t>(barrier) & offsetMask)
                              : static_cast<uint32_t>(barrier);

@@ -11,11 +11,13 @@ namespace qcc::ptxemu {
 Mbarrier &Machine::mbarrier(uint64_t address, unsigned lane) {
   address &= ~windowMask;
   if (address % 8)
-    stop("misaligned", "an mbarrier at " + std::to_string(address & offsetMask) + " is not a multiple of 8", 1u << lane);
+    stop("misaligned", "an mbarrier at " + std::to_string(address & offsetMask) + " is not a multiple of 8",
+         1u << lane);
   Block &block = blockOf(static_cast<uint32_t>(address), 8, lane);
   auto found = block.mbarriers.find(static_cast<uint32_t>(address) & offsetMask);
   if (found == block.mbarriers.end())
-    stop("mbarrier", "there is none at shared byte " + std::to_string(address & offsetMask) + ": it was not initialised",
+    stop("mbarrier",
+         "there is none at shared byte " + std::to_string(address & offsetMask) + ": it was not initialised",
          1u << lane);
   return found->second;
 }
@@ -43,7 +45,17 @@ void Machine::completePhase(Mbarrier &barrier) {
 
 namespace {
 
-enum class Operation : uint8_t { Init, Inval, Arrive, ArriveDrop, ExpectBytes, CompleteBytes, TestWait, TryWait, Pending };
+enum class Operation : uint8_t {
+  Init,
+  Inval,
+  Arrive,
+  ArriveDrop,
+  ExpectBytes,
+  CompleteBytes,
+  TestWait,
+  TryWait,
+  Pending
+};
 
 struct MbarrierDetail : Detail {
   Operation operation = Operation::Arrive;
@@ -159,8 +171,8 @@ Step wait(Machine &machine, Warp &warp, const Instruction &instruction, uint32_t
 void decodeMbarrier(Decoder &decoder) {
   Modifiers &words = decoder.words();
   MbarrierDetail &detail = decoder.detail<MbarrierDetail>();
-  int operation = words.takeOneOf({"init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test_wait",
-                                   "try_wait", "pending_count"});
+  int operation = words.takeOneOf(
+      {"init", "inval", "arrive", "arrive_drop", "expect_tx", "complete_tx", "test_wait", "try_wait", "pending_count"});
   if (operation < 0)
     decoder.fail("this form of mbarrier is not understood");
   detail.operation = static_cast<Operation>(operation);

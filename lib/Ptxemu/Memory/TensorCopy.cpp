@@ -155,9 +155,7 @@ template <typename Action> void forUnits(const Tile &tile, uint32_t shared, Acti
   }
 }
 
-unsigned bytesOf(const Layout &layout, unsigned elements) {
-  return elements * layout.globalUnitBytes / layout.perUnit;
-}
+unsigned bytesOf(const Layout &layout, unsigned elements) { return elements * layout.globalUnitBytes / layout.perUnit; }
 
 void load(Machine &machine, Warp &warp, const Tile &tile, uint32_t shared, const Actor &actor, unsigned lane) {
   forUnits(tile, shared, [&](uint32_t at, uint64_t global, unsigned first, unsigned last) {
@@ -241,8 +239,9 @@ Tile readMap(Machine &machine, Warp &warp, const TensorDetail &detail, unsigned 
   if (!decodeTensorMap(pointers[lane], map))
     machine.stop("tma", "the address is not that of a tensor map", 1u << lane);
   if (map.rank != detail.rank)
-    machine.stop("tma", "the instruction has " + std::to_string(detail.rank) + " dimensions, the tensor map " +
-                            std::to_string(map.rank),
+    machine.stop("tma",
+                 "the instruction has " + std::to_string(detail.rank) + " dimensions, the tensor map " +
+                     std::to_string(map.rank),
                  1u << lane);
   Tile tile = tileOf(map);
   for (unsigned dim = 0; dim < detail.rank; ++dim)
