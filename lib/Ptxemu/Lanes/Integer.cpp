@@ -99,6 +99,14 @@ template <typename T> inline uint32_t findBit(T a) {
                         : 31 - static_cast<uint32_t>(__builtin_clz(static_cast<uint32_t>(bits)));
 }
 
+// By exchanging ever larger groups of bits: not every compiler has a built-in function for it.
+inline uint64_t reverse(uint64_t bits) {
+  bits = (bits & 0x5555555555555555) << 1 | (bits >> 1 & 0x5555555555555555);
+  bits = (bits & 0x3333333333333333) << 2 | (bits >> 2 & 0x3333333333333333);
+  bits = (bits & 0x0f0f0f0f0f0f0f0f) << 4 | (bits >> 4 & 0x0f0f0f0f0f0f0f0f);
+  return __builtin_bswap64(bits);
+}
+
 inline uint32_t logicTable(uint32_t a, uint32_t b, uint32_t c, uint32_t table) {
   uint32_t result = 0;
   for (unsigned row = 0; row < 8; ++row)
@@ -158,7 +166,7 @@ template <IntegerOp op, typename T> void handle(char *r, const Instruction &i, u
   else if constexpr (op == O::CountOnes)
     mapOne<uint32_t, T>(r, i, mask, [](T a) { return static_cast<uint32_t>(__builtin_popcountll(a)); });
   else if constexpr (op == O::Reverse)
-    mapOne<T, T>(r, i, mask, [](T a) { return static_cast<T>(__builtin_bitreverse64(a) >> (64 - width<T>)); });
+    mapOne<T, T>(r, i, mask, [](T a) { return static_cast<T>(reverse(static_cast<uint64_t>(a)) >> (64 - width<T>)); });
   else if constexpr (op == O::FindBit)
     mapOne<uint32_t, T>(r, i, mask, [](T a) { return findBit(a); });
   else if constexpr (op == O::FindBitShift)

@@ -83,6 +83,8 @@ TEST_F(CommandTest, onDevices) {
 TEST_F(CommandTest, python) {
   if (shell(PYTHON " -c 'import numpy, ml_dtypes' 2>&1").status != 0)
     GTEST_SKIP() << "no Python with NumPy";
+  if (QCC_SANITIZED)
+    GTEST_SKIP() << "Python loads no library that sanitizers watch";
   expect(shell("QCC_DIR=" QCC_DIR " PYTHONPATH=" PYTHON_PACKAGE " " PYTHON " " DEVICE_SCRIPT " " + artifact + " 2>&1"),
          0, "good\n");
 }
