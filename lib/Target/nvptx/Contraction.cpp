@@ -172,7 +172,8 @@ void qcc::emitDeviceContraction(Lowering &lowering, llvm::StringRef name, const 
   Dimensions &dims = lowering.dims;
   int64_t down = sumsFor(c.rows, 4), across = sumsFor(c.columns, 4);
   auto count = [&] {
-    return dims.product({dims.product(c.batches), dims.ceilDiv(c.rows, side * down), dims.ceilDiv(c.columns, side * across)});
+    return dims.product(
+        {dims.product(c.batches), dims.ceilDiv(c.rows, side * down), dims.ceilDiv(c.columns, side * across)});
   };
   auto known = constantOf(count());
   while (known && *known < enoughBlocks && std::max(down, across) > 1) {
