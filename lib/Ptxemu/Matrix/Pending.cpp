@@ -5,6 +5,7 @@ namespace qcc::ptxemu {
   void n(Decoder &decoder) { decoder.fail("the instruction is not understood"); }
 PENDING(decodeCopy)
 PENDING(decodeMbarrier)
-PENDING(decodeMma) PENDING(decodeMatrixLoad) PENDING(decodeMatrixStore) PENDING(decodeMatrixMove) PENDING(decodeWgmma)
+PENDING(decodeMma)
+PENDING(decodeMatrixLoad) PENDING(decodeMatrixStore) PENDING(decodeMatrixMove) PENDING(decodeWgmma)
     PENDING(decodeTensorCore)
 } // namespace qcc::ptxemu

@@ -64,6 +64,12 @@ static Real logarithm(Real x) {
   return select(x < 0.0, x.like(notANumber), select(x == x, result, x));
 }
 
+/// log(1 + x): the logarithm of the rounded sum, corrected by what the rounding took off x.
+static Real logarithmOfNext(Real x) {
+  Real sum = x + 1.0, taken = sum - 1.0;
+  return select(taken == 0.0, x, select(sum == infinity, sum, logarithm(sum) * (x / taken)));
+}
+
 static Real power(Real base, Real exponent) {
   Real x = abs(base);
   auto [log, rest] = logarithmParts(x);
@@ -116,27 +122,31 @@ static Real areaTangent(Real x) {
   return select(abs(x) < 0.25, small, logarithm((x + 1.0) / (1.0 - x)) * 0.5);
 }
 
+/// e^x / 2, which overflows no earlier than it has to.
+static Real halfOfPower(Real x) {
+  Real root = exponential(x * 0.5);
+  return root * 0.5 * root;
+}
+
 static Real hyperbolicSine(Real x) {
   Real z = x * x, small = x * polynomial(z, series(7, 1, [](int n, double c) { return c / (2 * n * (2 * n + 1)); }));
-  // e^|x| / 2 in a way that does not overflow first
-  Real e = exponential(abs(x) - M_LN2), large = e - 0.25 / e;
+  Real e = halfOfPower(abs(x)), large = e - 0.25 / e;
   return select(abs(x) < 0.5, small, withSign(large, x));
 }
 
 static Real hyperbolicCosine(Real x) {
-  Real e = exponential(abs(x) - M_LN2);
+  Real e = halfOfPower(abs(x));
   return e + 0.25 / e;
 }
 
 static Real areaSine(Real x) {
   Real m = abs(x), z = x * x;
-  Real small = x * polynomial(z, {1, -1.0 / 6, 3.0 / 40, -15.0 / 336, 105.0 / 3456, -945.0 / 42240});
-  Real usual = logarithm(m + sqrt(z + 1.0)), large = logarithm(m) + M_LN2;
-  return select(m < 0.01, small, withSign(select(m > 0x1p28, large, usual), x));
+  Real usual = logarithmOfNext(m + z / (sqrt(z + 1.0) + 1.0)), large = logarithm(m) + M_LN2;
+  return withSign(select(m > 0x1p28, large, usual), x);
 }
 
 static Real areaCosine(Real x) {
-  Real usual = logarithm(x + sqrt((x - 1.0) * (x + 1.0))), large = logarithm(x) + M_LN2;
+  Real more = x - 1.0, usual = logarithmOfNext(more + sqrt(more * (more + 2.0))), large = logarithm(x) + M_LN2;
   return select(x > 0x1p28, large, usual);
 }
 
