@@ -53,15 +53,19 @@ namespace {
 /// Replaces f32 math functions by polynomials, which vectorize; what has none is left to libm.
 struct ApproximateMath : PassWrapper<ApproximateMath, OperationPass<ModuleOp>> {
   MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ApproximateMath)
+  explicit ApproximateMath(bool isDevice = false) : isDevice(isDevice) {}
   StringRef getArgument() const final { return "approximate-math"; }
   StringRef getDescription() const final { return "Expand f32 math functions into polynomials"; }
   void runOnOperation() final {
     RewritePatternSet patterns(&getContext());
     populateMathExpansionPatterns(patterns);
     populateMathPolynomialApproximationPatterns(patterns);
+    if (isDevice)
+      populateDeviceMathPatterns(patterns);
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
+  bool isDevice;
 };
 } // namespace
 
@@ -86,7 +90,7 @@ LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target
       return failure();
   }
   PassManager approximate(module.getContext());
-  approximate.addPass(std::make_unique<ApproximateMath>());
+  approximate.addPass(std::make_unique<ApproximateMath>(llvm::Triple(target.triple).isNVPTX()));
   if (failed(approximate.run(module)))
     return failure();
   if (llvm::Triple(target.triple).isX86() && !target.has("fma")) {

@@ -1,52 +1,23 @@
 #include "MathExpansion.h"
-#include "qcc/Tile/Real.h"
+#include "RealExpansion.h"
 
 using namespace mlir;
 using namespace qcc;
 
 // The polynomials are minimax approximations by Remez' exchange, of the relative error of the function they stand in.
 
-static Type withElement(Type type, Type element) {
-  if (auto vector = dyn_cast<VectorType>(type))
-    return vector.clone(element);
-  return element;
-}
-
-namespace {
-/// Whole numbers and bits, for scalars and vectors alike.
-struct Bits {
-  ImplicitLocOpBuilder &b;
-  Type type;
-  Value c(int64_t value) {
-    TypedAttr attr = b.getIntegerAttr(getElementTypeOrSelf(type), value);
-    if (auto shaped = dyn_cast<ShapedType>(type))
-      attr = DenseElementsAttr::get(shaped, Attribute(attr));
-    return arith::ConstantOp::create(b, attr);
-  }
-  Value of(const Real &x) { return arith::BitcastOp::create(b, type, x.value()); }
-  Real real(Value bits, Type as) { return {b, arith::BitcastOp::create(b, as, bits)}; }
-  Value add(Value x, int64_t y) { return arith::AddIOp::create(b, x, c(y)); }
-  Value sub(Value x, Value y) { return arith::SubIOp::create(b, x, y); }
-  Value land(Value x, int64_t y) { return arith::AndIOp::create(b, x, c(y)); }
-  Value shl(Value x, int64_t y) { return arith::ShLIOp::create(b, x, c(y)); }
-  Value sar(Value x, int64_t y) { return arith::ShRSIOp::create(b, x, c(y)); }
-  Value isSet(Value x, int64_t mask) { return arith::CmpIOp::create(b, arith::CmpIPredicate::ne, land(x, mask), c(0)); }
-};
-} // namespace
-
-/// c[0] + c[1] x + c[2] x² + ...
-static Real polynomial(Real x, ArrayRef<double> c) {
+Real qcc::polynomial(Real x, ArrayRef<double> c) {
   Real result = x.like(c.back());
   for (double next : llvm::reverse(c.drop_back()))
     result = fma(result, x, next);
   return result;
 }
 
-static Real wide(Real x) {
+Real qcc::wide(Real x) {
   Type type = withElement(x.type(), Float64Type::get(x.type().getContext()));
   return {x.builder(), arith::ExtFOp::create(x.builder(), type, x.value())};
 }
-static Real narrow(Real x) {
+Real qcc::narrow(Real x) {
   Type type = withElement(x.type(), Float32Type::get(x.type().getContext()));
   return {x.builder(), arith::TruncFOp::create(x.builder(), type, x.value())};
 }
@@ -84,14 +55,13 @@ static Real arctangent(Real x) {
   return {x.builder(), math::CopySignOp::create(x.builder(), result.value(), x.value())};
 }
 
-/// x as m · 2^e with m in [1/√2, √2), of positive normal numbers.
-static std::pair<Real, Value> split(Real x, Bits bits, int64_t mantissaBits, int64_t rootHalf) {
+std::pair<Real, Value> qcc::split(Real x, Bits bits, int64_t mantissaBits, int64_t rootHalf) {
   Value all = bits.of(x);
   Value exponent = bits.sar(bits.add(all, -rootHalf), mantissaBits);
   return {bits.real(bits.sub(all, bits.shl(exponent, mantissaBits)), x.type()), exponent};
 }
 
-static Real toReal(const Real &like, Value whole) {
+Real qcc::toReal(const Real &like, Value whole) {
   return {like.builder(), arith::SIToFPOp::create(like.builder(), like.type(), whole)};
 }
 
@@ -116,7 +86,25 @@ static Real logarithm(Real x) {
   return select(x < 0.0, x.like(std::numeric_limits<double>::quiet_NaN()), select(x == x, result, x));
 }
 
-/// x^y = 2^(y log2 |x|) in double precision, with the sign that whole exponents give.
+Real qcc::withSpecialCases(Real base, Real exponent, Real magnitude) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  ImplicitLocOpBuilder &b = base.builder();
+  Value isWhole = floor(exponent) == exponent, isNegative = base < 0.0;
+  Real half = exponent * 0.5;
+  Value isOdd = arith::AndIOp::create(b, isWhole, Real::compare(arith::CmpFPredicate::UNE, floor(half), half));
+  Real signedResult(b, math::CopySignOp::create(b, magnitude.value(), base.value()));
+  Real result = select(isOdd, signedResult, magnitude);
+  Value hasNone =
+      arith::AndIOp::create(b, isNegative, Real::compare(arith::CmpFPredicate::UNE, floor(exponent), exponent));
+  hasNone = arith::AndIOp::create(b, hasNone, base > -infinity);
+  result = select(hasNone, base.like(std::numeric_limits<double>::quiet_NaN()), result);
+  result = select(base == base, select(exponent == exponent, result, exponent), base);
+  Value isOne = arith::OrIOp::create(b, base == 1.0, exponent == 0.0);
+  Value isUnit = arith::AndIOp::create(b, base == -1.0, abs(exponent) == infinity);
+  return select(arith::OrIOp::create(b, isOne, isUnit), base.like(1.0), result);
+}
+
+/// x^y = 2^(y log2 |x|) in double precision.
 static Real power(Real base, Real exponent) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   ImplicitLocOpBuilder &b = base.builder();
@@ -140,38 +128,8 @@ static Real power(Real base, Real exponent) {
   Value count = bits.shl(bits.of(whole + shift), 52);
   Real result = narrow(bits.real(arith::AddIOp::create(b, bits.of(fraction), count), x.type()));
 
-  Value isWhole = floor(exponent) == exponent, isNegative = base < 0.0;
-  Real half = exponent * 0.5;
-  Value isOdd = arith::AndIOp::create(b, isWhole, Real::compare(arith::CmpFPredicate::UNE, floor(half), half));
-  Real signedResult(b, math::CopySignOp::create(b, result.value(), base.value()));
-  result = select(isOdd, signedResult, result);
-  Value hasNone =
-      arith::AndIOp::create(b, isNegative, Real::compare(arith::CmpFPredicate::UNE, floor(exponent), exponent));
-  hasNone = arith::AndIOp::create(b, hasNone, base > -infinity);
-  result = select(hasNone, base.like(std::numeric_limits<double>::quiet_NaN()), result);
-  result = select(base == base, select(exponent == exponent, result, exponent), base);
-  Value isOne = arith::OrIOp::create(b, base == 1.0, exponent == 0.0);
-  Value isUnit = arith::AndIOp::create(b, base == -1.0, abs(exponent) == infinity);
-  return select(arith::OrIOp::create(b, isOne, isUnit), base.like(1.0), result);
+  return withSpecialCases(base, exponent, result);
 }
-
-namespace {
-template <typename Op, unsigned width> struct Expand : OpRewritePattern<Op> {
-  Expand(MLIRContext *context, std::function<Real(ArrayRef<Real>)> formula)
-      : OpRewritePattern<Op>(context, PatternBenefit(2)), formula(std::move(formula)) {}
-  LogicalResult matchAndRewrite(Op op, PatternRewriter &rewriter) const override {
-    if (!getElementTypeOrSelf(op.getType()).isFloat(width))
-      return failure();
-    ImplicitLocOpBuilder b(op.getLoc(), rewriter);
-    SmallVector<Real> operands;
-    for (Value operand : op->getOperands())
-      operands.push_back({b, operand});
-    rewriter.replaceOp(op, formula(operands).value());
-    return success();
-  }
-  std::function<Real(ArrayRef<Real>)> formula;
-};
-} // namespace
 
 void qcc::populateMathExpansionPatterns(RewritePatternSet &patterns) {
   MLIRContext *context = patterns.getContext();

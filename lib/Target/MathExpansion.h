@@ -9,4 +9,8 @@ namespace qcc {
 /// by functions that libm has.
 void populateMathExpansionPatterns(mlir::RewritePatternSet &patterns);
 
+/// Rewrites the functions that GPUs have no code for: those of f64 (errors of a few units in the last place; sin, cos
+/// and tan of arguments below 2^52), and of f32 those that the patterns above and MLIR's own leave.
+void populateDeviceMathPatterns(mlir::RewritePatternSet &patterns);
+
 } // namespace qcc

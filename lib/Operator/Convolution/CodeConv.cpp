@@ -43,21 +43,26 @@ static LogicalResult lowerCodeConv(const Node &node, Lowering &lowering) {
       return success();
   }
   Contraction product;
+  // Sums of float32 are exact as long as the bytes are few; those of integers, which GPUs have, always.
   Type f32 = node.outputElement();
+  bool isDevice = bool(lowering.facts.device);
+  Type sums = isDevice ? IntegerType::get(f32.getContext(), 32) : f32;
   product.batches = {input[0]};
   product.rows = rows, product.columns = columns, product.depth = depth;
-  product.accumulator = f32;
+  product.accumulator = sums;
   double zero = double(node.intAttr("zero", 0));
   product.left = [&](Kernel &k, ArrayRef<Value>, Value row, Value step) {
-    return castNumber(k.b, k.load(node.input(weights), {row, step}), node.element(weights), f32);
+    return castNumber(k.b, k.load(node.input(weights), {row, step}), node.element(weights), sums);
   };
   product.right = [&, zero](Kernel &k, ArrayRef<Value> batch, Value step, Value column) -> Value {
     Value at = k.add(k.mul(k.add(k.mul(batch[0], k.dim(depth)), step), k.dim(columns)), column);
-    Value code = castNumber(k.b, k.load(node.input(codes), Index(input, at)), node.element(codes), f32);
+    Value code = castNumber(k.b, k.load(node.input(codes), Index(input, at)), node.element(codes), sums);
+    if (isDevice)
+      return k.sub(code, numberConstant(k.b, sums, zero));
     return arith::SubFOp::create(k.b, code, k.constantF32(float(zero)));
   };
   product.store = [&](Kernel &k, ArrayRef<Value> batch, Value row, Value column, Value sum) {
-    store(k, batch[0], row, column, sum);
+    store(k, batch[0], row, column, castNumber(k.b, sum, sums, f32));
   };
   emitContraction(lowering, "code_conv", product);
   return success();

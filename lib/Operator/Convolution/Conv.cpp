@@ -108,9 +108,12 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
     return emitDepthwise(lowering, name, c);
   Planes planes(lowering, c.input, c.window, accumulator, c.inPlace);
   planes.read = c.read;
-  if (emitDirect(lowering, name, c, planes))
+  bool isDevice = bool(lowering.facts.device);
+  if (isDevice)
+    planes.store();
+  else if (emitDirect(lowering, name, c, planes))
     return;
-  if (!c.inPlace)
+  else if (!c.inPlace)
     planes.fill();
 
   // Columns are the positions at which consecutive windows stand in a plane. They run on over the positions between
@@ -119,7 +122,7 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
   SmallVector<Dim> output = outputDims(c.window), resultDims = c.resultDims();
   bool isDense = true;
   for (size_t i = 1; i < output.size(); ++i)
-    isDense &= planes.step(i - 1) == dims.product(ArrayRef(output).drop_front(i));
+    isDense &= isDevice || planes.step(i - 1) == dims.product(ArrayRef(output).drop_front(i));
   Dim groups = c.groups, perGroup = dims.floorDiv(weightDims[0], groups), channels = weightDims[1];
   SmallVector<Dim> depthDims = {channels};
   llvm::append_range(depthDims, kernelDims(c.window));
@@ -149,6 +152,8 @@ void qcc::emitConvolution(Lowering &lowering, StringRef name, const Convolution 
     SmallVector<Value> tap = k.delinearize(step, depthDims);
     Value inputChannel = k.add(k.mul(batch[1], k.dim(channels)), tap[0]);
     Value image = k.add(k.mul(batch[0], k.dim(inputDims[1])), inputChannel);
+    if (isDevice)
+      return planes.direct(k, image, k.delinearize(column, output), ArrayRef(tap).drop_front());
     return planes.load(k, image, k.add(planes.offset(k, ArrayRef(tap).drop_front()), column));
   };
   product.store = [&](Kernel &k, ArrayRef<Value> batch, Value row, Value column, Value sum) {

@@ -87,6 +87,23 @@ struct PartSums {
   Value parts;
   SmallVector<Dim> input, kernel;
 
+  /// The sum of all parts of one output position of `plane` (n, m).
+  Value at(Value plane, ArrayRef<Value> position) {
+    Value taps = k.dim(dims.product(kernel)), none = numberConstant(k.b, type, 0), zero = k.constant(0);
+    return k.loop(zero, taps, none, [&](Value tap, ValueRange sum) {
+      SmallVector<Value> offset = k.delinearize(tap, kernel);
+      Value valid, number = k.add(k.mul(plane, taps), tap);
+      for (auto [i, axis] : llvm::enumerate(window)) {
+        Value from = k.sub(k.add(position[i], k.dim(axis.before)), k.mul(offset[i], k.constant(axis.dilation)));
+        Value stride = k.constant(axis.stride), clamped = k.max(from, zero), place = k.div(clamped, stride);
+        Value fits = k.both(k.equal(k.mul(place, stride), from), k.less(place, k.dim(axis.input)));
+        valid = valid ? k.both(valid, fits) : fits;
+        number = k.add(k.mul(number, k.dim(axis.input)), k.select(fits, place, zero));
+      }
+      return SmallVector<Value>{plus(k, sum[0], k.select(valid, k.loadAt(parts, number, type), none))};
+    })[0];
+  }
+
   /// sums[start + o] = all parts of output row `at` (without its last coordinate) of `plane` (n, m).
   void writeRow(Value plane, ArrayRef<Value> at, Value sums, Value start) {
     size_t last = window.size() - 1;
@@ -166,6 +183,17 @@ static LogicalResult lowerConvTranspose(const Node &node, Lowering &lowering) {
   };
   emitContraction(lowering, "convtranspose", product);
 
+  if (lowering.facts.device) { // each result gathers its parts
+    Kernel k(lowering, "convtranspose_sum", lowering.loc);
+    SmallVector<Value> at = k.delinearize(k.lo(), result);
+    PartSums sum{dims, k, *window, accumulator, k.argument(parts), input, kernel};
+    Value total = sum.at(k.add(k.mul(at[0], k.dim(result[1])), at[1]), ArrayRef(at).drop_front(2));
+    if (node.has(2))
+      total = plus(k, total, k.load(node.input(2), at[1]));
+    k.store(node.output(), Index(result, at, k.lo()), total);
+    k.launch(dims.product(result), dims.mul(dims.product(result), dims.product(kernel)));
+    return success();
+  }
   auto rowLength = constantOf(output.back());
   bool inScratch = rowLength && *rowLength <= maxScratchRow;
   Value buffer;

@@ -171,3 +171,20 @@ Value Planes::load(Kernel &k, Value image, Value at) const {
   Value number = k.add(k.mul(image, k.dim(size())), at);
   return inPlace ? read(k, k.load(tensor, Index(shape, number))) : k.loadAt(k.argument(storage), number, type);
 }
+
+Value Planes::direct(Kernel &k, Value image, ArrayRef<Value> at, ArrayRef<Value> tap) const {
+  Value number = image, inside;
+  for (auto [i, axis] : llvm::enumerate(window)) {
+    Value length = k.dim(axis.input);
+    Value position = k.add(k.mul(at[i], k.constant(axis.stride)), k.mul(tap[i], k.constant(axis.dilation)));
+    position = k.sub(position, k.dim(axis.before));
+    if (!inPlace) { // a negative position is a large unsigned one
+      Value here = arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, position, length);
+      inside = inside ? k.both(inside, here) : here;
+      position = k.select(here, position, k.constant(0));
+    }
+    number = k.add(k.mul(number, length), position);
+  }
+  Value element = read(k, k.load(tensor, Index(shape, number)));
+  return inside ? k.select(inside, element, outside(k)) : element;
+}

@@ -40,6 +40,12 @@ public:
   void fillScratch(Kernel &k, mlir::Value image);
   mlir::Value load(Kernel &k, mlir::Value image, mlir::Value at) const;
   bool readsInPlace() const { return inPlace; }
+  /// Has the tensor itself stored, which `direct` reads.
+  void store() const { lowering.storage(tensor); }
+  /// The element that the window at output position `at` has under a tap, from the tensor itself: for devices, whose
+  /// threads need no copy to read side by side.
+  mlir::Value direct(Kernel &k, mlir::Value image, llvm::ArrayRef<mlir::Value> at,
+                     llvm::ArrayRef<mlir::Value> tap) const;
 
   /// The window, where it has at most two axes of known lengths over elements that are used as they stand in memory,
   /// in float32.

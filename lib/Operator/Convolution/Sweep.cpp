@@ -147,7 +147,29 @@ static bool emitWideSweep(Lowering &lowering, StringRef name, const Planes &plan
   return emitFloatSweep(lowering, name, wide);
 }
 
+/// A thread for each result, so that neighbours in a row are read and written side by side.
+static void emitDeviceSweep(Lowering &lowering, StringRef name, const Planes &planes, const Sweep &sweep) {
+  Dimensions &dims = lowering.dims;
+  SmallVector<Dim> shape(sweep.units), kernel = kernelDims(sweep.window);
+  llvm::append_range(shape, outputDims(sweep.window));
+  Dim taps = dims.product(kernel);
+  planes.store();
+  Kernel k(lowering, name, lowering.loc);
+  SmallVector<Value> at = k.delinearize(k.lo(), shape);
+  ArrayRef<Value> unit = ArrayRef(at).take_front(sweep.units.size()), position = ArrayRef(at).drop_front(unit.size());
+  Value image = sweep.image(k, unit);
+  Value result = k.loop(k.constant(0), k.dim(taps), sweep.initial(k), [&](Value tap, ValueRange so) {
+    Value element = planes.direct(k, image, position, k.delinearize(tap, kernel));
+    Value weight = sweep.weight ? sweep.weight(k, unit, tap) : Value();
+    return SmallVector<Value>{sweep.combine(k, so[0], element, weight)};
+  })[0];
+  sweep.store(k, Index(shape, at, k.lo()), result);
+  k.launch(dims.product(shape), dims.mul(dims.product(shape), taps));
+}
+
 void qcc::emitSweep(Lowering &lowering, StringRef name, Planes &planes, const Sweep &sweep) {
+  if (lowering.facts.device)
+    return emitDeviceSweep(lowering, name, planes, sweep);
   if (emitWideSweep(lowering, name, planes, sweep))
     return;
   if (!planes.readsInPlace() && !planes.fitsScratch())

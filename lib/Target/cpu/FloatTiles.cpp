@@ -1,5 +1,6 @@
 #include "qcc/Target/FloatTiles.h"
 #include "WindowRows.h"
+#include "qcc/Target/DeviceTiles.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -19,6 +20,8 @@ static Value tilesAt(Simd &s, Value base, const FloatTiles &tiles, int64_t chann
 
 void qcc::emitTiles(Lowering &lowering, const FloatTiles &tiles, int64_t channels,
                     std::function<Value(Kernel &)> planes, Value storage) {
+  if (lowering.facts.device)
+    return emitDeviceTiles(lowering, tiles, channels, planes, storage);
   Dimensions &dims = lowering.dims;
   const FloatWindow::Axis &down = tiles.window.down, &across = tiles.window.across;
   Kernel k(lowering, "tiles", lowering.loc);
@@ -156,6 +159,8 @@ private:
 
 void qcc::emitTileResults(Lowering &lowering, const FloatTiles &tiles, int64_t channels, Value sums,
                           const TileStore &store) {
+  if (lowering.facts.device)
+    return emitDeviceTileResults(lowering, tiles, channels, sums, store);
   Dimensions &dims = lowering.dims;
   int lanes = lanesOf(lowering, tiles);
   bool storesWide;

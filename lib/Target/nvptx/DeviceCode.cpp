@@ -2,6 +2,7 @@
 #include "mlir/ExecutionEngine/OptUtils.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "qcc/Target/Codegen.h"
+#include "llvm/IR/Intrinsics.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
@@ -13,12 +14,43 @@ using namespace qcc;
 
 static constexpr llvm::StringLiteral deviceTriple = "nvptx64-nvidia-cuda";
 
-/// The functions that code calls and nothing defines.
+/// Whether LLVM has no code for an intrinsic function, which its back end says by ending the process.
+static bool lacksCode(const llvm::Function &function) {
+  bool isSingle = function.getReturnType()->getScalarType()->isFloatTy();
+  switch (function.getIntrinsicID()) {
+  case llvm::Intrinsic::exp:
+  case llvm::Intrinsic::exp10:
+  case llvm::Intrinsic::log:
+  case llvm::Intrinsic::log10:
+  case llvm::Intrinsic::pow:
+  case llvm::Intrinsic::powi:
+  case llvm::Intrinsic::tan:
+  case llvm::Intrinsic::asin:
+  case llvm::Intrinsic::acos:
+  case llvm::Intrinsic::atan:
+  case llvm::Intrinsic::atan2:
+  case llvm::Intrinsic::sinh:
+  case llvm::Intrinsic::cosh:
+  case llvm::Intrinsic::tanh:
+    return true;
+  case llvm::Intrinsic::exp2:
+  case llvm::Intrinsic::log2:
+  case llvm::Intrinsic::sin:
+  case llvm::Intrinsic::cos:
+    return !isSingle;
+  default:
+    return false;
+  }
+}
+
+/// The functions that kernels call and nothing defines, each behind a kernel that does.
 static std::vector<std::string> missingFunctions(const llvm::Module &code) {
   std::vector<std::string> missing;
   for (const llvm::Function &function : code)
-    if (function.isDeclaration() && !function.isIntrinsic() && !function.use_empty())
-      missing.push_back(function.getName().str());
+    if (function.isDeclaration() && !function.use_empty() && (function.isIntrinsic() ? lacksCode(function) : true)) {
+      auto *call = dyn_cast<llvm::Instruction>(*function.user_begin());
+      missing.push_back(((call ? call->getFunction()->getName() + ": " : llvm::Twine()) + function.getName()).str());
+    }
   return missing;
 }
 
