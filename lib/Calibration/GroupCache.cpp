@@ -23,13 +23,7 @@ llvm::Expected<GroupCache> GroupCache::open(StringRef folder, StringRef salt) {
 
 /// The operations without what a method or a format has to do with, as text.
 static std::string textOf(ModuleOp module) {
-  OwningOpRef<ModuleOp> plain = module.clone();
-  plain->walk([&](qnt::LinearOp linear) {
-    linear.setAct("f32");
-    linear->setDiscardableAttrs(ArrayRef<NamedAttribute>());
-    if (auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>(); weight && weight.getOrder() != "encoded")
-      weight.setFormat("float32");
-  });
+  OwningOpRef<ModuleOp> plain = floatCopy(module);
   std::string text;
   llvm::raw_string_ostream os(text);
   plain->print(os, OpPrintingFlags().elideLargeElementsAttrs(0).elideLargeResourceString(0));

@@ -70,8 +70,7 @@ static std::vector<std::vector<size_t>> unitsOf(ArrayRef<LinearChoice> choices) 
     const LinearChoice &choice = choices[i];
     if (choice.formats.size() < 2)
       continue;
-    bool scales =
-        llvm::any_of(choice.method.steps(), [](const MethodRow *step) { return step->kind == MethodRow::ScalesInput; });
+    bool scales = choice.method.scalesInputs();
     Value x = qnt::LinearOp(choice.op).getX();
     auto unit = llvm::find_if(units, [&](const std::vector<size_t> &known) {
       const LinearChoice &other = choices[known.front()];

@@ -46,12 +46,17 @@ public:
   const std::vector<double> &meanAbsolute() const { return means; }
   const std::vector<float> &maxAbsolute() const { return most; }
 
+  /// By column: those with the same number have to get the same scale; empty where each may have its own.
+  const std::vector<int64_t> &ties() const { return tied; }
+  void setTies(std::vector<int64_t> ties) { tied = std::move(ties); }
+
   /// Scales that an earlier step has chosen for a matrix's blocks; null where none has.
   const BlockScales *blockScales(size_t index) const;
   void setBlockScales(size_t index, BlockScales scales);
 
   /// Multiplies the matrices by the scales, and divides what they read.
   void scaleInput(const std::vector<float> &scales);
+  bool isScaled() const { return !result.inverseScales.empty(); }
   void setCodes(size_t index, EncodedMatrix codes);
   /// Float32 formats: the matrices stay as they are now.
   void keepRows();
@@ -66,6 +71,7 @@ private:
   std::vector<std::optional<BlockScales>> scales;
   std::vector<double> covariances, means;
   std::vector<float> most;
+  std::vector<int64_t> tied;
   GroupResult result;
 };
 

@@ -5,6 +5,8 @@ using namespace qcc;
 
 llvm::Error steps::smoothQuant(MethodGroup &group) {
   constexpr double alpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
-  group.scaleInput(smoothingScales(group.maxAbsolute(), maxByColumn(group.matrices()), alpha));
+  std::vector<float> scales = smoothingScales(group.maxAbsolute(), maxByColumn(group.matrices()), alpha);
+  tieScales(scales, group.ties());
+  group.scaleInput(scales);
   return llvm::Error::success();
 }
