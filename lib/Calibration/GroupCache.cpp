@@ -50,12 +50,14 @@ void GroupCache::start(ModuleOp module, const Samples &samples) {
   chain = hash.result();
 }
 
-std::string GroupCache::next(StringRef asked) {
+std::string GroupCache::keyOf(StringRef asked) const {
   ContentHash hash;
   hash.add(chain);
   hash.add(asked);
-  return chain = hash.result();
+  return hash.result();
 }
+
+std::string GroupCache::next(StringRef asked) { return chain = keyOf(asked); }
 
 std::string GroupCache::pathOf(StringRef key) const {
   SmallString<128> path(folder);
@@ -154,4 +156,21 @@ std::optional<GroupResult> GroupCache::load(StringRef key, const Format &format,
     return result;
   emitWarning(loc) << "is quantized anew: '" << path << "' is damaged" << (error.empty() ? "" : ": " + error);
   return std::nullopt;
+}
+
+std::optional<std::vector<double>> GroupCache::loadNumbers(StringRef key, size_t count) const {
+  Arrays in;
+  std::string error;
+  std::vector<double> numbers;
+  if (!readNpz(pathOf(key), in.arrays, error) || !in.take("numbers", DataType::F64, int64_t(count), numbers))
+    return std::nullopt;
+  return numbers;
+}
+
+void GroupCache::storeNumbers(StringRef key, ArrayRef<double> numbers, Location loc) const {
+  Arrays out;
+  out.add("numbers", DataType::F64, numbers);
+  std::string error;
+  if (!writeNpz(pathOf(key), out.arrays, error))
+    emitWarning(loc) << "is not kept for another time: " << error;
 }
