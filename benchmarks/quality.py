@@ -125,7 +125,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("subject", nargs="?", choices=["smollm2", "stories260k"])
     parser.add_argument("--model", help="smollm2: the model's folder")
-    parser.add_argument("--rows", default="*", help="a pattern for the rows' names; several with commas")
+    parser.add_argument("--rows", default="*", help="a pattern for the rows' names; several with commas, in this order")
     parser.add_argument("--results", default=str(ROOT / "build/quality.json"))
     parser.add_argument("--cache", default="", help="a folder for --calib-cache; seconds then tell less")
     parser.add_argument("--print", action="store_true")
@@ -137,10 +137,10 @@ def main():
             order = {name: measured[name] for name, _ in rows() if name in measured}
             print(f"{subject}:\n\n{table(order)}\n")
         return
-    wanted = [row for row in rows() if any(fnmatch.fnmatch(row[0], pattern) for pattern in arguments.rows.split(","))]
+    wanted = {name: options for pattern in arguments.rows.split(",") for name, options in rows() if fnmatch.fnmatch(name, pattern)}
     with tempfile.TemporaryDirectory(prefix="qcc-quality-") as folder:
         subject = Subject(arguments, folder)
-        for name, options in wanted:
+        for name, options in wanted.items():
             if name in known.get(arguments.subject, {}):
                 continue
             row = subject.measure(options)
