@@ -1,3 +1,4 @@
+#include "InputMakers.h"
 #include "dialects/onnx/Onnx.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Calibration/Methods.h"
@@ -86,7 +87,57 @@ static void multiplyInput(const LinearGroup &group, ArrayRef<float> inverse) {
     linear.getXMutable().assign(product->getResult(0));
 }
 
+/// Whether a lookup shares a matrix of the group: it cannot be scaled for its products alone.
+static bool isShared(const LinearGroup &group) {
+  return llvm::any_of(group.linears, [](qnt::LinearOp op) { return !weightOf(op)->hasOneUse(); });
+}
+
 namespace {
+/// What linear operations are scaled by before any step: factors of their weights' rows and columns. Scales that were
+/// found for an input are divided out of the rows that make it.
+class ScaledWeights {
+public:
+  void add(const LinearGroup &group, const InputMaker &maker, ArrayRef<float> inverse) {
+    for (qnt::LinearOp linear : group.linears) {
+      isScaled.insert(linear);
+      std::vector<float> &columns = factors[linear].columns;
+      columns.assign(inverse.size(), 1);
+      for (auto [column, factor] : llvm::zip(columns, inverse))
+        column /= factor;
+    }
+    std::vector<float> &rows = factors[maker.op].rows;
+    rows.assign(size_t(rowsOf(maker.op)), 1);
+    for (auto [row, factor] : llvm::zip(maker.rows, inverse))
+      rows[size_t(row)] = factor;
+  }
+
+  /// Whether the scales of what the operation reads have been found.
+  bool hasInputScales(Operation *op) const { return isScaled.contains(op); }
+  void expectInputScales(Operation *op) { isScaled.insert(op); }
+  bool changes(Operation *op) const { return factors.count(op); }
+
+  std::vector<float> rowsOfWeight(qnt::LinearOp op) const {
+    std::vector<float> matrix = qcc::rowsOf(weightOf(op));
+    auto it = factors.find(op);
+    if (it == factors.end())
+      return matrix;
+    const auto &[rows, columns] = it->second;
+    const size_t width = matrix.size() / size_t(::rowsOf(op));
+    for (size_t i = 0; i < matrix.size() && !rows.empty(); ++i)
+      matrix[i] *= rows[i / width];
+    for (size_t i = 0; i < matrix.size() && !columns.empty(); ++i)
+      matrix[i] *= columns[i % width];
+    return matrix;
+  }
+
+private:
+  struct Factors {
+    std::vector<float> rows, columns;
+  };
+  llvm::DenseMap<Operation *, Factors> factors;
+  llvm::DenseSet<Operation *> isScaled;
+};
+
 class Application {
 public:
   Application(GroupCache *cache, llvm::function_ref<void(const MethodProgress &)> report)
@@ -132,13 +183,70 @@ public:
     return success();
   }
 
+  /// Before anything is rounded: scales of inputs that their makers can take, found on the float program, so that the
+  /// makers are rounded with them.
+  LogicalResult scaleMadeInputs(ModuleOp module, const Samples &samples, OpenModule open) {
+    SmallVector<LinearGroup> groups = linearGroups(module);
+    llvm::DenseMap<size_t, InputMaker> makers;
+    std::string asked;
+    for (auto [i, group] : llvm::enumerate(groups)) {
+      std::vector<GroupPart> parts = partsOf(group);
+      bool isWhole = parts.size() == 1 && parts.front().group.linears.size() == group.linears.size();
+      auto maker = isWhole && parts.front().method.scalesInputs() ? makerOfInput(group) : std::nullopt;
+      if (!maker || isShared(group) || weightOf(maker->op).getOrder() == "encoded" || !weightOf(maker->op)->hasOneUse())
+        continue;
+      makers.try_emplace(i, std::move(*maker));
+      asked += std::to_string(i) + " " + askedOf(group);
+    }
+    if (makers.empty())
+      return success();
+    std::string key = cache ? cache->next(asked) : "";
+    OwningOpRef<ModuleOp> plain = floatCopy(module);
+    size_t index = 0;
+    auto visit = [&](LinearGroup &, ReadActivations activations) -> LogicalResult {
+      auto maker = makers.find(index);
+      LinearGroup &group = groups[index++];
+      if (maker == makers.end())
+        return success();
+      GroupPart part = partsOf(group).front();
+      Location loc = group.linears.front().getLoc();
+      std::string ownKey = key + "-scales-" + std::to_string(index);
+      std::optional<GroupResult> result;
+      if (cache)
+        result = cache->load(ownKey, part.format, SmallVector<int64_t>(), group.columns(), loc);
+      if (!result) {
+        result = findScales(part, maker->second, activations);
+        if (!result)
+          return failure();
+        result->weights.clear();
+        if (cache)
+          cache->store(ownKey, *result, loc);
+      }
+      // Whoever makes the input is rounded with its rows scaled, by some method.
+      if (!result->inverseScales.empty()) {
+        qnt::LinearOp op = maker->second.op;
+        if (!op->hasAttr(methodAttr))
+          op->setAttr(methodAttr, StringAttr::get(op.getContext(), "rtn"));
+        scaled.add(group, maker->second, result->inverseScales);
+      }
+      for (qnt::LinearOp linear : group.linears)
+        scaled.expectInputScales(linear);
+      report(progress);
+      return success();
+    };
+    return visitGroups(*plain, samples, open, visit);
+  }
+
   std::vector<WeightQuality> qualities;
 
 private:
   std::optional<GroupResult> compute(GroupPart &part, ReadActivations read) {
     std::vector<std::vector<float>> matrices;
-    for (qnt::LinearOp linear : part.group.linears)
-      matrices.push_back(qcc::rowsOf(weightOf(linear)));
+    bool isChanged = false, isScaled = scaled.hasInputScales(part.group.linears.front());
+    for (qnt::LinearOp linear : part.group.linears) {
+      matrices.push_back(scaled.rowsOfWeight(linear));
+      isChanged |= scaled.changes(linear);
+    }
     MethodGroup group(part.format, std::move(matrices), part.group.columns(), threads);
     group.setActivations(part.group.linears.front().getAct(), part.method.alpha());
     if (part.method.needsData()) {
@@ -148,12 +256,12 @@ private:
       if (llvm::Error error = group.observe(*activations, part.method.needs() == MethodRow::Covariance))
         return refuse(part, std::move(error));
     }
-    // A matrix that a lookup shares cannot be scaled for its products alone.
-    bool isShared = llvm::any_of(part.group.linears, [](qnt::LinearOp op) { return !weightOf(op)->hasOneUse(); });
     for (const MethodRow *step : part.method.steps()) {
       if (step->kind == MethodRow::OfConvolutions)
         continue;
-      if (step->kind == MethodRow::ScalesInput && isShared) {
+      if (step->kind == MethodRow::ScalesInput && isScaled)
+        continue;
+      if (step->kind == MethodRow::ScalesInput && isShared(part.group)) {
         emitRemark(part.group.linears.front().getLoc()) << "its input is not scaled: a lookup shares the matrix";
         continue;
       }
@@ -162,8 +270,31 @@ private:
       if (llvm::Error error = step->apply(group))
         return refuse(part, std::move(error));
     }
-    if (!group.rounds())
+    if (!group.rounds() && (isChanged || group.isScaled()))
       group.keepRows();
+    return group.take();
+  }
+
+  /// The scales of one input whose maker is to take them: the program is the float one still.
+  std::optional<GroupResult> findScales(GroupPart &part, const InputMaker &maker, ReadActivations read) {
+    std::vector<std::vector<float>> matrices;
+    for (qnt::LinearOp linear : part.group.linears)
+      matrices.push_back(qcc::rowsOf(weightOf(linear)));
+    MethodGroup group(part.format, std::move(matrices), part.group.columns(), threads);
+    group.setTies(maker.rows);
+    MethodRow::Needs needs = MethodRow::Nothing;
+    for (const MethodRow *step : part.method.steps())
+      if (step->kind == MethodRow::ScalesInput)
+        needs = std::max(needs, step->needs);
+    const Activations *activations = read();
+    if (!activations)
+      return std::nullopt;
+    if (llvm::Error error = group.observe(*activations, needs == MethodRow::Covariance))
+      return refuse(part, std::move(error));
+    for (const MethodRow *step : part.method.steps())
+      if (step->kind == MethodRow::ScalesInput && (group.rounds() || step->isForFloats))
+        if (llvm::Error error = step->apply(group))
+          return refuse(part, std::move(error));
     return group.take();
   }
 
@@ -188,6 +319,7 @@ private:
 
   GroupCache *cache;
   llvm::function_ref<void(const MethodProgress &)> report;
+  ScaledWeights scaled;
   unsigned threads;
   MethodProgress progress;
 };
@@ -197,10 +329,11 @@ FailureOr<std::vector<WeightQuality>> qcc::applyMethods(ModuleOp module, const S
                                                         GroupCache *cache,
                                                         llvm::function_ref<void(const MethodProgress &)> progress) {
   Application application(cache, progress);
-  SmallVector<LinearGroup> groups = linearGroups(module);
-  application.expect(groups);
   if (cache)
     cache->start(module, samples ? *samples : Samples());
+  if (samples && failed(application.scaleMadeInputs(module, *samples, open)))
+    return failure();
+  application.expect(linearGroups(module));
   auto visit = [&](LinearGroup &group, ReadActivations activations) {
     return application.quantize(group, activations);
   };

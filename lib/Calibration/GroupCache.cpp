@@ -23,13 +23,7 @@ llvm::Expected<GroupCache> GroupCache::open(StringRef folder, StringRef salt) {
 
 /// The operations without what a method or a format has to do with, as text.
 static std::string textOf(ModuleOp module) {
-  OwningOpRef<ModuleOp> plain = module.clone();
-  plain->walk([&](qnt::LinearOp linear) {
-    linear.setAct("f32");
-    linear->setDiscardableAttrs(ArrayRef<NamedAttribute>());
-    if (auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>(); weight && weight.getOrder() != "encoded")
-      weight.setFormat("float32");
-  });
+  OwningOpRef<ModuleOp> plain = floatCopy(module);
   std::string text;
   llvm::raw_string_ostream os(text);
   plain->print(os, OpPrintingFlags().elideLargeElementsAttrs(0).elideLargeResourceString(0));
@@ -56,12 +50,14 @@ void GroupCache::start(ModuleOp module, const Samples &samples) {
   chain = hash.result();
 }
 
-std::string GroupCache::next(StringRef asked) {
+std::string GroupCache::keyOf(StringRef asked) const {
   ContentHash hash;
   hash.add(chain);
   hash.add(asked);
-  return chain = hash.result();
+  return hash.result();
 }
+
+std::string GroupCache::next(StringRef asked) { return chain = keyOf(asked); }
 
 std::string GroupCache::pathOf(StringRef key) const {
   SmallString<128> path(folder);
@@ -160,4 +156,21 @@ std::optional<GroupResult> GroupCache::load(StringRef key, const Format &format,
     return result;
   emitWarning(loc) << "is quantized anew: '" << path << "' is damaged" << (error.empty() ? "" : ": " + error);
   return std::nullopt;
+}
+
+std::optional<std::vector<double>> GroupCache::loadNumbers(StringRef key, size_t count) const {
+  Arrays in;
+  std::string error;
+  std::vector<double> numbers;
+  if (!readNpz(pathOf(key), in.arrays, error) || !in.take("numbers", DataType::F64, int64_t(count), numbers))
+    return std::nullopt;
+  return numbers;
+}
+
+void GroupCache::storeNumbers(StringRef key, ArrayRef<double> numbers, Location loc) const {
+  Arrays out;
+  out.add("numbers", DataType::F64, numbers);
+  std::string error;
+  if (!writeNpz(pathOf(key), out.arrays, error))
+    emitWarning(loc) << "is not kept for another time: " << error;
 }

@@ -106,6 +106,5 @@ void MethodGroup::setCodes(size_t index, EncodedMatrix codes) {
 
 void MethodGroup::keepRows() {
   for (auto [weight, rows] : llvm::zip(result.weights, weights))
-    if (!result.inverseScales.empty())
-      weight.rows = std::move(rows);
+    weight.rows = std::move(rows);
 }

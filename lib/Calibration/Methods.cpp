@@ -73,6 +73,10 @@ MethodRow::Needs Method::needs() const {
   return most;
 }
 
+bool Method::scalesInputs() const {
+  return llvm::any_of(rows, [](const MethodRow *row) { return row->kind == MethodRow::ScalesInput; });
+}
+
 bool Method::isTrivial() const { return rows.size() == 1 && rows.front()->name == "rtn"; }
 
 bool Method::changes(const Format &format) const {

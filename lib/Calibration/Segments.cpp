@@ -33,6 +33,17 @@ SmallVector<LinearGroup> qcc::linearGroups(ModuleOp module) {
   return groups;
 }
 
+OwningOpRef<ModuleOp> qcc::floatCopy(ModuleOp module) {
+  OwningOpRef<ModuleOp> plain = module.clone();
+  plain->walk([&](qnt::LinearOp linear) {
+    linear.setAct("f32");
+    linear->setDiscardableAttrs(ArrayRef<NamedAttribute>());
+    if (auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>(); weight && weight.getOrder() != "encoded")
+      weight.setFormat("float32");
+  });
+  return plain;
+}
+
 Segments::Segments(ModuleOp module, ArrayRef<LinearGroup> groups)
     : module(module), block(&mainOf(module).getBody().front()), before{nullptr} {
   for (const LinearGroup &group : groups)

@@ -15,7 +15,13 @@ static int64_t weightCount(const LinearChoice &choice) {
   return cast<RankedTensorType>(qnt::LinearOp(choice.op).getWeight().getType()).getNumElements();
 }
 
-/// Bytes that the linear operations' weights may take, by `4.5bpw`, of them, or `80MB`, of all weights.
+/// Whether it is to be left in float32 whatever the budget.
+static bool staysFloat(const LinearChoice &choice) {
+  return choice.formats.size() == 1 && choice.formats.front().element->bits() == 32;
+}
+
+/// Bytes that the linear operations' weights may take, by `4.5bpw`, of those that are rounded, or `80MB`, of all
+/// weights.
 static FailureOr<int64_t> budgetOf(Compilation &c, ArrayRef<LinearChoice> choices) {
   static const std::pair<StringRef, double> units[] = {{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}};
   StringRef text = c.options.budget;
@@ -23,9 +29,13 @@ static FailureOr<int64_t> budgetOf(Compilation &c, ArrayRef<LinearChoice> choice
   auto isPositive = [&](StringRef digits) { return !digits.getAsDouble(number) && number > 0 && number < 1e9; };
   if (StringRef digits = text; digits.consume_back("bpw") && isPositive(digits)) {
     double weights = 0;
+    int64_t others = 0;
     for (const LinearChoice &choice : choices)
-      weights += double(weightCount(choice));
-    return int64_t(number * weights / 8);
+      if (staysFloat(choice))
+        others += bytesOf(choice, choice.formats.front());
+      else
+        weights += double(weightCount(choice));
+    return others + int64_t(number * weights / 8);
   }
   for (auto [unit, bytes] : units) {
     StringRef digits = text;
@@ -70,8 +80,7 @@ static std::vector<std::vector<size_t>> unitsOf(ArrayRef<LinearChoice> choices) 
     const LinearChoice &choice = choices[i];
     if (choice.formats.size() < 2)
       continue;
-    bool scales =
-        llvm::any_of(choice.method.steps(), [](const MethodRow *step) { return step->kind == MethodRow::ScalesInput; });
+    bool scales = choice.method.scalesInputs();
     Value x = qnt::LinearOp(choice.op).getX();
     auto unit = llvm::find_if(units, [&](const std::vector<size_t> &known) {
       const LinearChoice &other = choices[known.front()];

@@ -31,7 +31,8 @@ static FailureOr<Recipe> readRecipe(Compilation &c) {
 }
 
 /// What `auto` chooses from: every step of bits that there is, with and without zeros.
-static constexpr llvm::StringLiteral automatic = "int4-g128,int4-g128-asym,int4-g32,int4-g32-asym,nf4,int8-g32,float16";
+static constexpr llvm::StringLiteral automatic =
+    "int2-g32-asym,int3-g128-asym,int3-g32-asym,int4-g128-asym,int4-g64-asym,int4-g32-asym,nvfp4,int8-g32,float16";
 
 static FailureOr<std::vector<Format>> formatsOf(const Said &said) {
   std::vector<Format> formats;

@@ -1,10 +1,16 @@
 #include "HostedProgram.h"
 #include "Signature.h"
+#include "dialects/qnt/Qnt.h"
+#include "qcc/Artifact/Reader.h"
+#include "qcc/Pack/PackedLayout.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/BLAKE3.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
 #include <cmath>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace mlir;
 using namespace qcc;
@@ -31,20 +37,90 @@ llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilati
   return program;
 }
 
-llvm::Expected<std::unique_ptr<Program>> qcc::openModule(Compilation &c, CodeCache &cache,
-                                                         OwningOpRef<ModuleOp> module) {
-  CompileOptions options = c.options;
+/// The options of a part that is run by the compiler.
+static CompileOptions partOptions(const CompileOptions &of) {
+  CompileOptions options = of;
   options.targets = {"native"};
   options.files.clear(), options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
-  Compilation piece(c.context, options);
-  piece.codeCache = &cache;
-  piece.module = std::move(module);
-  if (failed(runStages(piece, "quantized", "artifact")))
+  return options;
+}
+
+static llvm::Error compilePart(Compilation &part, CodeCache &cache, OwningOpRef<ModuleOp> module) {
+  part.codeCache = &cache;
+  part.module = std::move(module);
+  if (failed(runStages(part, "quantized", "artifact")))
     return llvm::createStringError("a part of it does not compile");
+  return llvm::Error::success();
+}
+
+llvm::Expected<std::unique_ptr<Program>> qcc::openModule(Compilation &c, CodeCache &cache,
+                                                         OwningOpRef<ModuleOp> module) {
+  Compilation piece(c.context, partOptions(c.options));
+  if (llvm::Error error = compilePart(piece, cache, std::move(module)))
+    return std::move(error);
   return openProgram(piece);
 }
 
-static bool isFinite(const NpzArray &array) {
+llvm::Expected<std::unique_ptr<ChangeableProgram>> ChangeableProgram::open(Compilation &c, CodeCache &cache,
+                                                                           OwningOpRef<ModuleOp> module) {
+  Compilation part(c.context, partOptions(c.options));
+  if (llvm::Error error = compilePart(part, cache, std::move(module)))
+    return std::move(error);
+  SmallString<128> path;
+  if (auto failure = llvm::sys::fs::createTemporaryFile("qcc", "qcc", path))
+    return llvm::createStringError("cannot make a temporary file: " + failure.message());
+  llvm::FileRemover remove(path);
+  if (failed(part.write(path)))
+    return llvm::createStringError("a program to be run by the compiler could not be written");
+  part.releaseMemory();
+  auto result = std::unique_ptr<ChangeableProgram>(new ChangeableProgram);
+  std::string error;
+  result->opened = Program::open(path.str().str(), {0, "cpu", false}, error);
+  if (!result->opened)
+    return llvm::createStringError("the program cannot be run here: " + error);
+  int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  uint64_t size = 0;
+  if (descriptor < 0 || llvm::sys::fs::file_size(path, size))
+    return llvm::createStringError("cannot open a temporary file again");
+  void *file = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+  ::close(descriptor);
+  if (file == MAP_FAILED)
+    return llvm::createStringError("cannot map a temporary file");
+  result->file = static_cast<char *>(file), result->size = size;
+  auto reader = ArtifactReader::openMemory(file, size, error);
+  if (!reader)
+    return llvm::createStringError(error);
+  int64_t weights = reinterpret_cast<const char *>(reader->weights().data) - result->file;
+  part.module->walk([&](qnt::LinearOp linear) {
+    auto type = cast<RankedTensorType>(linear.getWeight().getType());
+    int64_t index = llvm::find(part.weightOrder, linear.getWeight()) - part.weightOrder.begin();
+    result->places.push_back(
+        {type.getDimSize(0), type.getDimSize(1), weights + part.manifest.tensors[size_t(index)].offset});
+  });
+  return result;
+}
+
+ChangeableProgram::~ChangeableProgram() {
+  opened.reset();
+  if (file)
+    munmap(file, size);
+}
+
+void ChangeableProgram::replace(size_t linear, ArrayRef<float> rows) {
+  restore();
+  const Place &place = places[linear];
+  PackedLayout layout = PackedLayout::of(llvm::cantFail(findFormat("float32")), place.rows, place.columns);
+  replaced = place.offset;
+  original.assign(file + replaced, file + replaced + layout.bytes());
+  packTiles(layout, rows.data(), place.columns, 1, 0, layout.tiles(), reinterpret_cast<uint8_t *>(file + replaced));
+}
+
+void ChangeableProgram::restore() {
+  std::copy(original.begin(), original.end(), file + replaced);
+  original.clear();
+}
+
+static bool isFiniteArray(const NpzArray &array) {
   if (array.type != DataType::F32)
     return true;
   ArrayRef<float> values(reinterpret_cast<const float *>(array.bytes.data()), array.bytes.size() / sizeof(float));
@@ -63,7 +139,7 @@ LogicalResult qcc::readSamples(Compilation &c, Samples &samples) {
     return emitError(loc) << "the calibration data hold no sample";
   for (size_t i = 0; i < samples.size(); ++i)
     for (const NpzArray &array : samples[i])
-      if (!isFinite(array))
+      if (!isFiniteArray(array))
         return emitError(loc) << "sample " << i << " of the calibration data: input '" << array.name
                               << "' holds infinities or NaNs; leave such samples out";
   return success();

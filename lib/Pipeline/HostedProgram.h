@@ -16,6 +16,32 @@ llvm::Expected<std::unique_ptr<Program>> openProgram(Compilation &compilation);
 llvm::Expected<std::unique_ptr<Program>> openModule(Compilation &compilation, CodeCache &cache,
                                                     mlir::OwningOpRef<mlir::ModuleOp> module);
 
+/// A program that is run with one weight after another replaced. Its file is gone when it is closed.
+class ChangeableProgram {
+public:
+  /// A module whose linear operations are in float32.
+  static llvm::Expected<std::unique_ptr<ChangeableProgram>> open(Compilation &compilation, CodeCache &cache,
+                                                                 mlir::OwningOpRef<mlir::ModuleOp> module);
+  ~ChangeableProgram();
+
+  Program &program() { return *opened; }
+  /// Puts rows in place of the weight of a linear operation, which are counted in program order, until `restore`.
+  void replace(size_t linear, llvm::ArrayRef<float> rows);
+  void restore();
+
+private:
+  ChangeableProgram() = default;
+  struct Place {
+    int64_t rows, columns, offset; // in the file
+  };
+  std::unique_ptr<Program> opened;
+  std::vector<Place> places;
+  char *file = nullptr; // shared with the program, which sees what is written
+  size_t size = 0;
+  std::vector<char> original; // of the weight that is replaced
+  int64_t replaced = 0;
+};
+
 /// The calibration data, for the inputs of the program as it is now.
 mlir::LogicalResult readSamples(Compilation &compilation, Samples &samples);
 

@@ -1,43 +1,14 @@
 #include "RunMethod.h"
 #include "HostedProgram.h"
+#include "ProgressLine.h"
 #include "qcc/Calibration/Methods.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/Format.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Process.h"
 #include "llvm/TargetParser/Host.h"
-#include <chrono>
 
 using namespace mlir;
 using namespace qcc;
-
-namespace {
-/// A line on the terminal that says how far things are.
-class Progress {
-public:
-  Progress() : isShown(llvm::sys::Process::StandardErrIsDisplayed()) {}
-  ~Progress() {
-    if (isShown && wasShown)
-      llvm::errs() << "\n";
-  }
-  void operator()(const MethodProgress &progress) {
-    if (!isShown)
-      return;
-    double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    llvm::errs() << llvm::format("\rqcc: %zu of %zu groups of weights", progress.done, progress.all);
-    if (progress.fromCache)
-      llvm::errs() << llvm::format(" (%zu known)", progress.fromCache);
-    if (progress.weightsDone > 0)
-      llvm::errs() << llvm::format(", %.0f s left   ",
-                                   seconds / progress.weightsDone * (progress.weightsAll - progress.weightsDone));
-    wasShown = true;
-  }
-
-private:
-  bool isShown, wasShown = false;
-  std::chrono::steady_clock::time_point begin = std::chrono::steady_clock::now();
-};
-} // namespace
 
 /// What another compiler or another processor may do in another way: this program's file, and the processor.
 static std::string ownHash() {
@@ -47,6 +18,16 @@ static std::string ownHash() {
   hash.add(file ? (*file)->getBuffer() : StringRef(QCC_VERSION));
   hash.add(llvm::sys::getHostCPUName());
   return hash.result();
+}
+
+LogicalResult qcc::openCache(Compilation &c, std::optional<GroupCache> &cache) {
+  if (c.options.calibrationCache.empty())
+    return success();
+  auto opened = GroupCache::open(c.options.calibrationCache, ownHash());
+  if (!opened)
+    return emitError(UnknownLoc::get(&c.context)) << llvm::toString(opened.takeError());
+  cache = std::move(*opened);
+  return success();
 }
 
 LogicalResult qcc::runMethods(Compilation &c) {
@@ -61,18 +42,15 @@ LogicalResult qcc::runMethods(Compilation &c) {
       return failure();
   }
   std::optional<GroupCache> known;
-  if (!c.options.calibrationCache.empty()) {
-    auto opened = GroupCache::open(c.options.calibrationCache, ownHash());
-    if (!opened)
-      return emitError(loc) << llvm::toString(opened.takeError());
-    known = std::move(*opened);
-  }
+  if (failed(openCache(c, known)))
+    return failure();
   // Layers of equal shapes are one piece of code.
   CodeCache cache;
   auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
-  Progress progress;
+  ProgressLine line;
   auto qualities = applyMethods(*c.module, &samples, open, known ? &*known : nullptr, [&](const MethodProgress &done) {
-    progress(done);
+    std::string text = llvm::formatv("{0} of {1} groups of weights, {2} known", done.done, done.all, done.fromCache);
+    line.show(text, done.weightsAll > 0 ? done.weightsDone / done.weightsAll : 0);
     c.releaseMemory();
   });
   if (failed(qualities))

@@ -1,6 +1,7 @@
 // canonical -> quantized: the methods that choose the numbers of weights, run on data.
 #pragma once
 
+#include "qcc/Calibration/GroupCache.h"
 #include "qcc/Pipeline/Compilation.h"
 
 namespace qcc {
@@ -8,5 +9,8 @@ namespace qcc {
 /// Quantizes the weights that have a format by the methods of their linear operations. Programs for a part of the model
 /// are compiled and run on the way. Rounding to nearest is left to packing.
 mlir::LogicalResult runMethods(Compilation &compilation);
+
+/// The cache that the options name; none where they name none.
+mlir::LogicalResult openCache(Compilation &compilation, std::optional<GroupCache> &cache);
 
 } // namespace qcc

@@ -16,6 +16,8 @@ struct AwqOptions {
   /// At most so many rows of all linears together are looked at, evenly spread; 0: all. Formats whose blocks span rows
   /// are looked at whole.
   int64_t rows = 256;
+  /// By channel: those with the same number get the same scale; empty where each has its own.
+  std::vector<int64_t> ties;
   unsigned threads = 1;
 };
 

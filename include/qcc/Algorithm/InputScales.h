@@ -2,6 +2,7 @@
 // that the function stays the same and rounding becomes cheaper. AWQ and SmoothQuant differ in how they choose them.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 namespace qcc {
@@ -17,5 +18,8 @@ struct InputScales {
   /// with none.
   double error = 0, errorWithout = 0;
 };
+
+/// Makes the scales of channels that share an entry of `ties` (a number below their count) equal: their geometric mean.
+void tieScales(std::vector<float> &scales, const std::vector<int64_t> &ties);
 
 } // namespace qcc

@@ -22,6 +22,9 @@ struct LinearGroup {
 /// The groups of `main`, in the order of their first operations.
 llvm::SmallVector<LinearGroup> linearGroups(mlir::ModuleOp module);
 
+/// A copy of the program whose linear operations are multiplied in float32, with the weights that they have.
+mlir::OwningOpRef<mlir::ModuleOp> floatCopy(mlir::ModuleOp module);
+
 /// What one group reads: a matrix of tokens for each sample, which is there until the next one is asked for.
 class Activations {
 public:

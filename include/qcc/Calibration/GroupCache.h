@@ -18,6 +18,8 @@ public:
   void start(mlir::ModuleOp module, const Samples &samples);
   /// The key of the next group in order; `asked` is what formats and methods its operations have.
   std::string next(llvm::StringRef asked);
+  /// A key that tells nothing of groups before.
+  std::string keyOf(llvm::StringRef asked) const;
 
   /// The result that is kept for a part of a group; nothing where there is none. A file that has been altered is passed
   /// over with a warning.
@@ -25,6 +27,10 @@ public:
                                   int64_t columns, mlir::Location loc) const;
   /// Written under a temporary name and renamed. What cannot be kept is a warning.
   void store(llvm::StringRef key, const GroupResult &result, mlir::Location loc) const;
+
+  /// The same for numbers, of which so many are expected.
+  std::optional<std::vector<double>> loadNumbers(llvm::StringRef key, size_t count) const;
+  void storeNumbers(llvm::StringRef key, llvm::ArrayRef<double> numbers, mlir::Location loc) const;
 
 private:
   std::string pathOf(llvm::StringRef key) const;

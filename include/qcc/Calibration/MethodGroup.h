@@ -54,12 +54,17 @@ public:
   /// Some tokens, evenly spread; not scaled.
   MatrixView tokens() const { return MatrixView(someTokens, int64_t(someTokens.size()) / width, width); }
 
+  /// By column: those with the same number have to get the same scale; empty where each may have its own.
+  const std::vector<int64_t> &ties() const { return tied; }
+  void setTies(std::vector<int64_t> ties) { tied = std::move(ties); }
+
   /// Scales that an earlier step has chosen for a matrix's blocks; null where none has.
   const BlockScales *blockScales(size_t index) const;
   void setBlockScales(size_t index, BlockScales scales);
 
   /// Multiplies the matrices by the scales, and divides what they read.
   void scaleInput(const std::vector<float> &scales);
+  bool isScaled() const { return !result.inverseScales.empty(); }
   void setCodes(size_t index, EncodedMatrix codes);
   /// Float32 formats: the matrices stay as they are now.
   void keepRows();
@@ -76,6 +81,7 @@ private:
   std::vector<float> most, someTokens;
   std::string compute = "f32";
   std::optional<double> givenAlpha;
+  std::vector<int64_t> tied;
   GroupResult result;
 };
 

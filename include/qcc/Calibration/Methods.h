@@ -42,6 +42,8 @@ public:
 
   bool needsData() const { return needs() != MethodRow::Nothing; }
   MethodRow::Needs needs() const;
+  /// Whether a step scales inputs.
+  bool scalesInputs() const;
   /// Whether there is anything to do but to round to nearest.
   bool isTrivial() const;
   /// Whether it leaves weights of the format other than rounding to nearest does.

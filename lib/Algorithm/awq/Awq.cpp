@@ -66,6 +66,7 @@ Result<InputScales> qcc::searchAwqScales(const Format &format, const std::vector
                               (withWeights ? std::pow(weightSizes[i], 1 - alpha) + leastWeight : 1),
                           leastInput);
       std::vector<float> scales = normalized(raw, meanAbsolute);
+      tieScales(scales, options.ties);
       const double error = group->error(scales, narrow, options.threads);
       if (error < best.error) {
         best.scales = std::move(scales);

@@ -17,6 +17,17 @@ std::vector<float> qcc::maxByColumn(const std::vector<MatrixView> &matrices) {
   return result;
 }
 
+void qcc::tieScales(std::vector<float> &scales, const std::vector<int64_t> &ties) {
+  if (ties.empty())
+    return;
+  std::vector<double> logs(scales.size(), 0);
+  std::vector<int64_t> counts(scales.size(), 0);
+  for (size_t i = 0; i < scales.size(); ++i)
+    logs[size_t(ties[i])] += std::log(double(scales[i])), ++counts[size_t(ties[i])];
+  for (size_t i = 0; i < scales.size(); ++i)
+    scales[i] = float(std::exp(logs[size_t(ties[i])] / double(counts[size_t(ties[i])])));
+}
+
 std::vector<float> qcc::smoothingScales(const std::vector<float> &maxInput, const std::vector<float> &maxWeight,
                                         double alpha) {
   std::vector<float> scales(maxInput.size(), 1);

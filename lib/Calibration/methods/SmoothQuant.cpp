@@ -6,6 +6,7 @@ using namespace qcc;
 llvm::Error steps::smoothQuant(MethodGroup &group) {
   constexpr double alpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
   auto activation = group.activationFormat();
+  std::vector<float> scales;
   if (!group.alpha() && group.rounds() && activation) {
     SmoothingOptions options;
     options.threads = group.threads();
@@ -13,10 +14,11 @@ llvm::Error steps::smoothQuant(MethodGroup &group) {
                                  options);
     if (!found)
       return llvm::createStringError(found.reason());
-    group.scaleInput(found->scales);
-    return llvm::Error::success();
+    scales = found->scales;
+  } else {
+    scales = smoothingScales(group.maxAbsolute(), maxByColumn(group.matrices()), group.alpha().value_or(alpha));
   }
-  group.scaleInput(
-      smoothingScales(group.maxAbsolute(), maxByColumn(group.matrices()), group.alpha().value_or(alpha)));
+  tieScales(scales, group.ties());
+  group.scaleInput(scales);
   return llvm::Error::success();
 }
