@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 set(QCC_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/qcc)
 set(QCC_PYTHON_INSTALL_DIR ${CMAKE_INSTALL_DATADIR}/qcc/python)
 
-install(TARGETS qcc-run qcc-inspect qcc_shared qcc_static)
+install(TARGETS qcc-run qcc-inspect ptxemu qcc_shared qcc_static)
 install(TARGETS qcc_emulated_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 if(QCC_BUILD_COMPILER)
   set_target_properties(qcc PROPERTIES INSTALL_RPATH ${LLVM_LIBRARY_DIRS})
