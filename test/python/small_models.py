@@ -39,11 +39,12 @@ def compiled(model, folder, *arguments):
 
 
 def run(model, folder, *arguments, **inputs):
-    """The outputs in the order of the model."""
+    """The outputs in the order of the model; for a GPU, from an emulated one."""
     folder = Path(folder)
     compiled(model, folder, *arguments)
     np.savez(folder / "in.npz", **inputs)
-    done = subprocess.run([str(BUILD / "bin/qcc-run"), str(folder / "model.qcc"), f"--in={folder / 'in.npz'}", f"--out={folder / 'out.npz'}"],
+    device = ["--device=emulate"] if any(str(argument).startswith("--target=sm_") for argument in arguments) else []
+    done = subprocess.run([str(BUILD / "bin/qcc-run"), str(folder / "model.qcc"), f"--in={folder / 'in.npz'}", f"--out={folder / 'out.npz'}", *device],
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     with np.load(folder / "out.npz") as outputs:

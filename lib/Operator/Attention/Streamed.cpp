@@ -491,15 +491,23 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
   bool inPlace = e.past && lowering.storage(e.past) == e.present.storage;
   Value to = k.argument(e.present.storage), zero = k.constant(0), size = k.dim(e.size);
   auto firstPosition = [&](Value b) { return e.firstPosition ? e.firstPosition(k, b) : k.dim(e.before); };
+  // On a device, each element of a row is a unit of its own.
+  Value ownElement;
+  auto eachElement = [&](llvm::function_ref<void(Value)> body) {
+    ownElement ? body(ownElement) : k.loop(zero, size, body);
+  };
   auto addRow = [&](Value b, Value h, Value row, Value position) {
     Value place = e.present.start(k, b, h, position);
-    k.loop(zero, size, [&](Value i) { k.storeAt(to, k.add(place, i), element, e.source(k, b, h, row, i)); });
+    eachElement([&](Value i) { k.storeAt(to, k.add(place, i), element, e.source(k, b, h, row, i)); });
   };
   // In place only the new rows are written, each by a unit of its own, and where entries of the batch end at different
   // positions, what is behind the past and not new. Otherwise every row of the present is.
   bool ragged = inPlace && e.firstPosition;
   Dim further = d.sub(e.after, e.before);
   SmallVector<Dim> space = {e.batch, e.heads, ragged ? d.max(e.added, further) : inPlace ? e.added : e.after};
+  Dim work = d.mul(d.product(space), e.size);
+  if (lowering.facts.device)
+    space.push_back(e.size);
   auto when = [&](Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise = nullptr) {
     auto choice = scf::IfOp::create(k.b, condition, /*withElseRegion=*/bool(otherwise));
     OpBuilder::InsertionGuard guard(k.b);
@@ -513,9 +521,11 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
   k.loop(k.lo(), k.hi(), [&](Value number) {
     SmallVector<Value> at = k.delinearize(number, space);
     Value b = at[0], h = at[1], row = at[2], first = firstPosition(b);
+    if (lowering.facts.device)
+      ownElement = at[3];
     auto clear = [&](Value position) {
       Value nothing = numberConstant(k.b, element, 0), place = e.present.start(k, b, h, position);
-      k.loop(zero, size, [&](Value i) { k.storeAt(to, k.add(place, i), element, nothing); });
+      eachElement([&](Value i) { k.storeAt(to, k.add(place, i), element, nothing); });
     };
     auto isNew = [&](Value position) {
       return arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, k.sub(position, first), k.dim(e.added));
@@ -532,7 +542,7 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
     auto keep = [&] {
       SmallVector<Dim> dims = {e.batch, e.heads, e.before, e.size};
       Value place = e.present.start(k, b, h, row);
-      k.loop(zero, size, [&](Value i) {
+      eachElement([&](Value i) {
         Value from = k.linearize({b, h, row, i}, dims);
         if (e.half)
           from = k.add(from, k.dim(d.product(dims)));
@@ -547,5 +557,5 @@ void qcc::emitExtension(Lowering &lowering, const Extension &e) {
           when(k.less(row, k.dim(e.before)), keep, [&] { clear(row); });
         });
   });
-  k.launch(d.product(space), d.mul(d.product(space), e.size));
+  k.launch(d.product(space), work);
 }

@@ -20,14 +20,20 @@ static LogicalResult inferDynamicQuantize(Infer &infer) {
 }
 
 SmallVector<Value> qcc::rangeOf(Kernel &k, Value from, Value to, ValueRange known,
-                                llvm::function_ref<std::pair<Value, Value>(Value)> value) {
+                                llvm::function_ref<std::pair<Value, Value>(Value)> value, const Team *team) {
   Type f32 = k.b.getF32Type();
   Value zero = k.constantF32(0);
   SmallVector<Value> first = known.empty() ? SmallVector<Value>{zero, zero} : SmallVector<Value>(known);
-  return k.loop(from, to, first, [&](Value i, ValueRange so) {
+  auto smaller = [&](Value x, Value y) { return combine(k, Fold::Smallest, f32, x, y); };
+  auto larger = [&](Value x, Value y) { return combine(k, Fold::Largest, f32, x, y); };
+  auto next = [&](Value i, ValueRange so) {
     auto [low, high] = value(i);
-    return SmallVector<Value>{combine(k, Fold::Smallest, f32, so[0], low), combine(k, Fold::Largest, f32, so[1], high)};
-  });
+    return SmallVector<Value>{smaller(so[0], low), larger(so[1], high)};
+  };
+  if (!team)
+    return k.loop(from, to, first, next);
+  SmallVector<Value> mine = team->each(from, to, first, next);
+  return {team->across(mine[0], smaller), team->across(mine[1], larger)};
 }
 
 std::pair<Real, Value> qcc::scaleOfRange(Kernel &k, ValueRange range) {
@@ -47,15 +53,21 @@ static LogicalResult lowerDynamicQuantize(const Node &node, Lowering &lowering) 
   Value parameters = lowering.allocate(dims.constant(8)); // scale and zero, both as floats
   {
     Kernel k(lowering, "range", lowering.loc);
+    Team team(k, dims.constant(chunk));
     Value base = k.argument(ranges);
     k.loop(k.lo(), k.hi(), [&](Value unit) {
       Value from = k.mul(unit, k.constant(chunk)), to = k.min(k.add(from, k.constant(chunk)), k.dim(total));
-      SmallVector<Value> range = rangeOf(k, from, to, {}, [&](Value i) {
-        Value value = k.load(node.input(0), Index(x, i));
-        return std::pair(value, value);
+      SmallVector<Value> range = rangeOf(
+          k, from, to, {},
+          [&](Value i) {
+            Value value = k.load(node.input(0), Index(x, i));
+            return std::pair(value, value);
+          },
+          &team);
+      team.once([&] {
+        for (int64_t i : {0, 1})
+          k.storeAt(base, k.add(k.mul(unit, k.constant(2)), k.constant(i)), f32, range[i]);
       });
-      for (int64_t i : {0, 1})
-        k.storeAt(base, k.add(k.mul(unit, k.constant(2)), k.constant(i)), f32, range[i]);
     });
     k.launch(chunks, total);
   }

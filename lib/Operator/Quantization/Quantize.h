@@ -3,6 +3,7 @@
 
 #include "qcc/Tile/Kernel.h"
 #include "qcc/Tile/Real.h"
+#include "qcc/Tile/Team.h"
 
 namespace qcc {
 
@@ -14,9 +15,10 @@ mlir::Value integerCode(mlir::ImplicitLocOpBuilder &b, const Real &x, mlir::Valu
 mlir::Value roundedTo(mlir::ImplicitLocOpBuilder &b, mlir::Value value, mlir::Type type, bool saturate = true);
 
 /// The smallest and largest of what is `known` (of 0 where nothing is) and the pairs value(i) for i in [from, to), in
-/// float32.
+/// float32. The threads of a team share the pairs out.
 llvm::SmallVector<mlir::Value> rangeOf(Kernel &k, mlir::Value from, mlir::Value to, mlir::ValueRange known,
-                                       llvm::function_ref<std::pair<mlir::Value, mlir::Value>(mlir::Value)> value);
+                                       llvm::function_ref<std::pair<mlir::Value, mlir::Value>(mlir::Value)> value,
+                                       const Team *team = nullptr);
 /// The scale with which codes of uint8 cover such a range, and the code of 0.
 std::pair<Real, mlir::Value> scaleOfRange(Kernel &k, mlir::ValueRange range);
 

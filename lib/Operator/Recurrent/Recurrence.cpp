@@ -275,8 +275,9 @@ void Recurrence::roundStates(Value time) {
 }
 
 RecurrentStep::RecurrentStep(Recurrence &recurrence, Kernel &kernel, Value time)
-    : r(recurrence), k(kernel), vector(VectorType::get(Recurrence::lanes, recurrence.type)), t(k.argument(time)),
-      scratch(k.threadScratch(Recurrence::lanes * storageBytes(recurrence.type))) {
+    : r(recurrence), k(kernel), vector(VectorType::get(width(), recurrence.type)), t(k.argument(time)) {
+  if (width() > 1)
+    scratch = k.threadScratch(Recurrence::lanes * storageBytes(r.type));
   Value copyRows = k.mul(k.constant(r.directions), k.dim(r.batch)), odd = k.rem(t, k.constant(2));
   copyBefore = k.mul(odd, copyRows);
   copyAfter = k.sub(copyRows, copyBefore);
@@ -286,6 +287,10 @@ Real RecurrentStep::zero() { return {k.b, arith::ConstantOp::create(k.b, k.b.get
 
 void RecurrentStep::forEachBlock(llvm::function_ref<void()> compute, llvm::function_ref<void()> keep) {
   k.loop(k.lo(), k.hi(), [&](Value unit) {
+    if (width() == 1) { // neighbours read neighbouring columns of R
+      lane = k.rem(unit, k.constant(Recurrence::lanes));
+      unit = k.div(unit, k.constant(Recurrence::lanes));
+    }
     // The sequences of a batch follow one another: they read the same part of R.
     sequence = k.rem(unit, k.dim(r.batch));
     Value rest = k.div(unit, k.dim(r.batch));
@@ -313,12 +318,14 @@ void RecurrentStep::forEachBlock(llvm::function_ref<void()> compute, llvm::funct
 
 void RecurrentStep::launch(int64_t products) {
   Dimensions &dims = r.lowering.dims;
-  Dim units = dims.mul(r.batch, dims.constant(r.directions * r.blocks));
+  Dim units = dims.mul(r.batch, dims.constant(r.directions * r.blocks * Recurrence::lanes / width()));
   // A vector operation counts as one.
   k.launch(units, dims.mul(units, dims.constant(products * r.hidden + 100)));
 }
 
 Value RecurrentStep::at(Value base, Value index) {
+  if (lane)
+    index = k.add(index, lane);
   return LLVM::GEPOp::create(k.b, base.getType(), r.type, base, ArrayRef<LLVM::GEPArg>{index},
                              LLVM::GEPNoWrapFlags::inbounds);
 }
@@ -386,15 +393,21 @@ void RecurrentStep::storeResult(std::optional<Real> value) {
   if (!r.node.hasOutput(0))
     return;
   Value first = k.mul(block, k.constant(Recurrence::lanes));
-  Value count = k.min(k.constant(Recurrence::lanes), k.sub(k.constant(r.hidden), first));
-  LLVM::StoreOp::create(k.b, value ? value->value() : zero().value(), scratch, storageBytes(r.type));
-  k.loop(k.constant(0), count, [&](Value lane) {
-    Value unit = k.add(first, lane), number = k.loadAt(scratch, lane, r.type);
+  auto put = [&](Value unit, Value number) {
     if (batchFirst(r.node))
       k.store(r.node.output(0), {sequence, position, direction, unit}, number);
     else
       k.store(r.node.output(0), {position, direction, sequence, unit}, number);
-  });
+  };
+  if (lane) {
+    Value unit = k.add(first, lane);
+    return k.when(k.less(unit, k.constant(r.hidden)), [&] {
+      put(unit, value ? vector::ExtractOp::create(k.b, value->value(), 0) : numberConstant(k.b, r.type, 0));
+    });
+  }
+  Value count = k.min(k.constant(Recurrence::lanes), k.sub(k.constant(r.hidden), first));
+  LLVM::StoreOp::create(k.b, value ? value->value() : zero().value(), scratch, storageBytes(r.type));
+  k.loop(k.constant(0), count, [&](Value i) { put(k.add(first, i), k.loadAt(scratch, i, r.type)); });
 }
 
 Real RecurrentStep::clipped(const Real &x) {

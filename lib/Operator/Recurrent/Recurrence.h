@@ -88,13 +88,15 @@ public:
   Real zero();
 
 private:
+  /// Hidden units that a unit of the kernel computes: a block, or one where each thread of a device has its own.
+  int64_t width() const { return r.lowering.facts.device ? 1 : Recurrence::lanes; }
   mlir::Value at(mlir::Value base, mlir::Value index);
   mlir::Value place(mlir::Value copy);
 
   Recurrence &r;
   Kernel &k;
   mlir::VectorType vector;
-  mlir::Value t, position, scratch, copyBefore, copyAfter;
+  mlir::Value t, position, lane, scratch, copyBefore, copyAfter;
 };
 
 } // namespace qcc

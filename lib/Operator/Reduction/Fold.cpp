@@ -52,12 +52,14 @@ Value qcc::foldRow(Kernel &k, Fold fold, Type element, Dim length, llvm::functio
   Type wide = wideType(fold, element);
   if (!start)
     start = identity(k, fold, wide);
-  if (team && !team->isOne()) { // no thread has so many terms that their sum needs a wider type
-    auto both = [&](Value x, Value y) { return combine(k, fold, element, x, y); };
-    Value mine = team->each(k.constant(0), k.dim(length), identity(k, fold, element), [&](Value i, ValueRange carried) {
-      return SmallVector<Value>{both(carried[0], term(i))};
+  if (team && !team->isOne()) {
+    // No thread has so many terms that their sum needs a wider type; errors of products add up relative to all of it.
+    Type type = fold == Fold::Product ? wide : element;
+    auto both = [&](Value x, Value y) { return combine(k, fold, type, x, y); };
+    Value mine = team->each(k.constant(0), k.dim(length), identity(k, fold, type), [&](Value i, ValueRange carried) {
+      return SmallVector<Value>{both(carried[0], castNumber(k.b, term(i), element, type))};
     })[0];
-    return combine(k, fold, wide, start, castNumber(k.b, team->across(mine, both), element, wide));
+    return combine(k, fold, wide, start, castNumber(k.b, team->across(mine, both), type, wide));
   }
   auto part = [&](Value from, Value to) {
     Value folded = k.loop(from, to, identity(k, fold, element), [&](Value i, ValueRange carried) {
