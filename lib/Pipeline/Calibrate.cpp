@@ -114,9 +114,10 @@ static void roundToFloat8(Compilation &c, Value x, float scale, ArrayRef<qnt::Li
   Location loc = first.getLoc();
   auto type = cast<RankedTensorType>(x.getType());
   auto bytes = RankedTensorType::get({sizeof(float)}, b.getI8Type());
-  Value scales = onnx::WeightOp::create(
-      b, loc, RankedTensorType::get({}, b.getF32Type()), "scale",
-      DenseElementsAttr::getFromRawBuffer(bytes, ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float))));
+  Value scales =
+      onnx::WeightOp::create(b, loc, RankedTensorType::get({}, b.getF32Type()), "scale",
+                             DenseElementsAttr::getFromRawBuffer(
+                                 bytes, ArrayRef<char>(reinterpret_cast<const char *>(&scale), sizeof(float))));
   constexpr int64_t float8e4m3fn = 17; // of onnx.TensorProto.DataType
   auto node = [&](StringRef name, mlir::ValueRange operands, ArrayRef<NamedAttribute> attrs, Type element) {
     return onnx::NodeOp::create(b, loc, TypeRange{RankedTensorType::get(type.getShape(), element, type.getEncoding())},
@@ -124,8 +125,8 @@ static void roundToFloat8(Compilation &c, Value x, float scale, ArrayRef<qnt::Li
                                 b.getDictionaryAttr(attrs), DictionaryAttr(), DenseI64ArrayAttr(), operands, 0)
         ->getResult(0);
   };
-  Value codes = node("QuantizeLinear", {x, scales},
-                     b.getNamedAttr("output_dtype", b.getI64IntegerAttr(float8e4m3fn)), Float8E4M3FNType::get(&c.context));
+  Value codes = node("QuantizeLinear", {x, scales}, b.getNamedAttr("output_dtype", b.getI64IntegerAttr(float8e4m3fn)),
+                     Float8E4M3FNType::get(&c.context));
   Value rounded = node("DequantizeLinear", {codes, scales}, {}, b.getF32Type());
   for (qnt::LinearOp linear : readers)
     linear.getXMutable().assign(rounded);

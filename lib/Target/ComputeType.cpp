@@ -10,9 +10,8 @@ static bool isWithinFp8(const Format &format) {
   if (format.element->name() == "e4m3")
     return true;
   const ElementCodec *fp8 = findElementCodec("e4m3");
-  return format.element->bits() <= 4 && !format.hasZero && llvm::all_of(format.element->values(), [&](float value) {
-    return fp8->value(fp8->encode(value)) == value;
-  });
+  return format.element->bits() <= 4 && !format.hasZero &&
+         llvm::all_of(format.element->values(), [&](float value) { return fp8->value(fp8->encode(value)) == value; });
 }
 
 llvm::Expected<StringRef> qcc::chooseComputeType(const Format &format, StringRef act, bool onGpus) {
@@ -27,7 +26,8 @@ llvm::Expected<StringRef> qcc::chooseComputeType(const Format &format, StringRef
   static constexpr StringRef known[] = {"f32", "bf16", "fp8", "int8", "int8-static", "fp8-static"};
   const StringRef *type = llvm::find(known, act);
   if (type == std::end(known))
-    return llvm::createStringError("unknown --act=" + act + "; there are auto, " + llvm::join(llvm::ArrayRef(known), ", "));
+    return llvm::createStringError("unknown --act=" + act + "; there are auto, " +
+                                   llvm::join(llvm::ArrayRef(known), ", "));
   if (act.starts_with("int8") && !hasView)
     return llvm::createStringError("--act=" + act + ": the codes of '" + format.name +
                                    "' are no small integers; use --act=auto or --act=f32");

@@ -42,9 +42,11 @@ static cl::opt<std::string> method("method",
                                    cl::desc("How the numbers of quantized weights are chosen, for example awq+gptq "
                                             "(default: rtn, rounding to nearest)"),
                                    cl::value_desc("M"), cl::init("rtn"), cl::cat(category));
-static cl::opt<std::string> act("act", cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, or with scales from data "
-                                         "int8-static (convolutions too), fp8-static"),
-                                cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string>
+    act("act",
+        cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, or with scales from data "
+                 "int8-static (convolutions too), fp8-static"),
+        cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> ranges("ranges",
                                    cl::desc("How static scales are made of data: minmax (default), average, "
                                             "percentile, mse, entropy"),
@@ -58,9 +60,9 @@ static cl::opt<std::string>
                    cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "
                             "this; a program beyond it is not written"),
                    cl::value_desc("X"), cl::cat(category));
-static cl::opt<std::string> emit("emit",
-                                 cl::desc("What to write: a state's name, onnx-qdq, llvm, asm, obj, shared, ptx or artifact"),
-                                 cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
+static cl::opt<std::string>
+    emit("emit", cl::desc("What to write: a state's name, onnx-qdq, llvm, asm, obj, shared, ptx or artifact"),
+         cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
                                     cl::desc("The model is a program in this state, as --emit=STATE -o FILE writes it"),
                                     cl::value_desc("STATE"), cl::cat(category));

@@ -10,8 +10,8 @@ llvm::Error steps::smoothQuant(MethodGroup &group) {
   if (!group.alpha() && group.rounds() && activation) {
     SmoothingOptions options;
     options.threads = group.threads();
-    auto found = searchSmoothing(group.format(), *activation, group.matrices(), group.tokens(), group.maxAbsolute(),
-                                 options);
+    auto found =
+        searchSmoothing(group.format(), *activation, group.matrices(), group.tokens(), group.maxAbsolute(), options);
     if (!found)
       return llvm::createStringError(found.reason());
     scales = found->scales;

@@ -51,9 +51,9 @@ static Activations prepareActivations(Lowering &lowering, Value x, LinearPlan pl
   std::optional<float> scale;
   if (auto given = plan.op.getScale())
     scale = given->convertToFloat();
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}/{6}/{7}", plan.op.getAct(), widths.many, plan.integer, plan.layout.block,
-                                  plan.layout.chunkColumns(), bias, plan.layout.hasZero,
-                                  llvm::bit_cast<uint32_t>(scale.value_or(0)));
+  std::string key =
+      llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}/{6}/{7}", plan.op.getAct(), widths.many, plan.integer, plan.layout.block,
+                    plan.layout.chunkColumns(), bias, plan.layout.hasZero, llvm::bit_cast<uint32_t>(scale.value_or(0)));
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2], (*found)[3]};
   Activations made =

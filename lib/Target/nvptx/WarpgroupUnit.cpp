@@ -59,9 +59,9 @@ SmallVector<Value> WarpgroupUnit::multiply(ArrayRef<Value> heads, ArrayRef<Value
       }
       for (int64_t i = 0; i < perHead; ++i)
         d += (i ? ", $" : "$") + std::to_string(int64_t(m) * perHead + i);
-      text += llvm::formatv("wgmma.mma_async.sync.aligned.m64n{0}k32.{1} {{{2}}, {{{3}}, ${4}, {5}{6}; ",
-                            8 * tokenTiles, types, d, a, descriptor + size_t(s), s ? "q" : "p",
-                            isInteger ? "" : ", 1, 1");
+      text +=
+          llvm::formatv("wgmma.mma_async.sync.aligned.m64n{0}k32.{1} {{{2}}, {{{3}}, ${4}, {5}{6}; ", 8 * tokenTiles,
+                        types, d, a, descriptor + size_t(s), s ? "q" : "p", isInteger ? "" : ", 1, 1");
     }
   }
   text += "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0; }";
@@ -72,10 +72,10 @@ SmallVector<Value> WarpgroupUnit::multiply(ArrayRef<Value> heads, ArrayRef<Value
   }
   constraints.pop_back();
   auto resultType = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(sums, sumType));
-  Value all = LLVM::InlineAsmOp::create(b, resultType, operands, text, constraints, /*has_side_effects=*/true,
-                                        /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
-                                        ArrayAttr())
-                  .getRes();
+  Value all =
+      LLVM::InlineAsmOp::create(b, resultType, operands, text, constraints, /*has_side_effects=*/true,
+                                /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(), ArrayAttr())
+          .getRes();
   SmallVector<Value> result;
   for (size_t i = 0; i < sums; ++i)
     result.push_back(LLVM::ExtractValueOp::create(b, all, int64_t(i)));

@@ -5,8 +5,8 @@
 
 namespace qcc {
 
-/// Products of 16 rows of weights for each of four warps, from registers, with tokens that lie in shared memory: rows of
-/// 128 bytes, the 16-byte pieces of row r exchanged by XOR with r % 8.
+/// Products of 16 rows of weights for each of four warps, from registers, with tokens that lie in shared memory: rows
+/// of 128 bytes, the 16-byte pieces of row r exchanged by XOR with r % 8.
 class WarpgroupUnit {
 public:
   WarpgroupUnit(ThreadBlock &block, ComputeType type, ThreadDecoder &decoder, const PackedLayout &layout)
