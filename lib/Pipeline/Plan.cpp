@@ -74,10 +74,11 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
     if (!format)
       return llvm::consumeError(format.takeError());
     auto type = cast<RankedTensorType>(weight.getResult().getType());
-    int64_t bytes = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1)).bytes();
+    PackedLayout layout = PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1));
+    int64_t bytes = layout.bytes();
     llvm::json::Object instructions;
     for (const TargetCode &code : c.code)
-      instructions[code.facts.name] = multiplyInstruction(code.facts, linear.getAct());
+      instructions[code.facts.name] = multiplyInstruction(code.facts, linear.getAct(), &layout);
     linears.push_back(llvm::json::Object{
         {"node", nodeName(linear.getLoc())},
         {"outputs", type.getDimSize(0)},

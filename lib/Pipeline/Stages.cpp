@@ -18,6 +18,8 @@
 #include "qcc/Operator/Registry.h"
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Pipeline/HostRun.h"
+#include "qcc/Pack/PackedLayout.h"
+#include "qcc/Target/Linear.h"
 #include "qcc/Tile/ToLlvm.h"
 #include "llvm/Support/Path.h"
 
@@ -93,6 +95,25 @@ static void declareSignature(ModuleOp from, ModuleOp to) {
   to.getBody()->push_front(declaration);
 }
 
+/// Reports the linear operations that a target would multiply in float32 in place of their compute type.
+static LogicalResult checkNative(Compilation &c, const TargetFacts &facts) {
+  bool isNativeAll = true;
+  c.module->walk([&](qnt::LinearOp linear) {
+    auto weight = linear.getWeight().getDefiningOp<qnt::WeightOp>();
+    auto type = cast<RankedTensorType>(weight.getResult().getType());
+    auto format = findFormat(weight.getFormat());
+    if (!format)
+      return llvm::consumeError(format.takeError());
+    if (isNative(facts, linear.getAct(), PackedLayout::of(*format, type.getDimSize(0), type.getDimSize(1))))
+      return;
+    emitError(linear.getLoc()) << "--require-native: " << facts.name << " has no instruction for weights in '"
+                               << format->name << "' and activations in " << linear.getAct()
+                               << "; choose another --act or --fmt";
+    isNativeAll = false;
+  });
+  return success(isNativeAll);
+}
+
 static LogicalResult tileStage(Compilation &c) {
   std::vector<std::string> names;
   for (const std::string &name : c.options.targets)
@@ -103,6 +124,8 @@ static LogicalResult tileStage(Compilation &c) {
       return emitError(c.module->getLoc()) << llvm::toString(facts.takeError());
     TargetCode code;
     code.facts = *facts, code.module = ModuleOp::create(c.module->getLoc(), facts->name);
+    if (c.options.requiresNative && failed(checkNative(c, *facts)))
+      return failure();
     if (facts->device)
       code.module.get()->setAttr(deviceAttr, UnitAttr::get(&c.context));
     auto dims = Dimensions::load(*c.module);

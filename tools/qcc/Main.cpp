@@ -115,6 +115,9 @@ static cl::opt<std::string> planTo("plan-to",
 static cl::opt<std::string>
     dependencyFile("depfile", cl::desc("Write a rule for make here: the output and every file it is made of"),
                    cl::value_desc("FILE"), cl::cat(category));
+static cl::opt<bool> requireNative("require-native",
+                                   cl::desc("Refuse to build products that a target has no instruction for"),
+                                   cl::cat(category));
 static cl::opt<bool> printTargets("print-targets", cl::desc("List the targets"), cl::cat(category));
 static cl::opt<bool> printFormats("print-formats", cl::desc("List the formats of weights"), cl::cat(category));
 static cl::opt<bool> printMethods("print-methods", cl::desc("List the methods"), cl::cat(category));
@@ -272,6 +275,7 @@ int main(int argc, char **argv) {
   options.ranges = ranges;
   options.budget = budget;
   options.method = method;
+  options.requiresNative = requireNative;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;
   options.exports = emit == onnxEmission;
   options.states = !keepSignature && !options.exports;

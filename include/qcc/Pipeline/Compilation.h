@@ -24,6 +24,7 @@ struct CompileOptions {
   bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
   bool quantizes = true;          // whether products with constants become linear operations
   bool exports = false;           // whether the program keeps to ONNX's own operators, to become a file of them
+  bool requiresNative = false;    // whether products that a target has no instruction for are an error
   bool plansOnly = false;         // nothing is to be computed from weights or data
   std::string lastLogits;         // the output that is computed for the last position alone; empty: none
   bool states = true;             // whether KV caches become states of the session

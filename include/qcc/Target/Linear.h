@@ -19,6 +19,11 @@ mlir::LogicalResult lowerLookup(qnt::LookupOp op, Lowering &lowering);
 llvm::Expected<llvm::StringRef> chooseComputeType(const class Format &format, llvm::StringRef act, bool onGpus);
 
 /// The instruction that multiplies on a target, for plans and manifests.
-llvm::StringRef multiplyInstruction(const TargetFacts &facts, llvm::StringRef act);
+/// `layout` is the weight's, where there is one.
+llvm::StringRef multiplyInstruction(const TargetFacts &facts, llvm::StringRef act,
+                                    const struct PackedLayout *layout = nullptr);
+
+/// Whether the target multiplies the compute type itself; otherwise it does so in float32.
+bool isNative(const TargetFacts &facts, llvm::StringRef act, const PackedLayout &layout);
 
 } // namespace qcc

@@ -8,8 +8,15 @@
 using namespace mlir;
 using namespace qcc;
 
-llvm::StringRef qcc::multiplyInstruction(const TargetFacts &facts, llvm::StringRef act) {
-  return facts.device ? deviceInstruction(*facts.device, act) : Simd::instruction(facts, act.starts_with("int8"));
+llvm::StringRef qcc::multiplyInstruction(const TargetFacts &facts, llvm::StringRef act, const PackedLayout *layout) {
+  return facts.device ? deviceInstruction(*facts.device, act, layout)
+                      : Simd::instruction(facts, act.starts_with("int8"));
+}
+
+bool qcc::isNative(const TargetFacts &facts, llvm::StringRef act, const PackedLayout &layout) {
+  if (act == "f32")
+    return true;
+  return facts.device ? hasMatrixUnit(*facts.device, act, layout) : act.starts_with("int8");
 }
 
 namespace {

@@ -41,7 +41,9 @@ DeviceActivations roundOnDevice(Lowering &lowering, mlir::Value x, const PackedL
 void emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count, const DeviceActivations &activations);
 
 /// Whether `emitManyTokens` is made for the operation.
-bool hasManyTokens(const DeviceFacts &facts, const DeviceLinear &linear);
+bool hasManyTokens(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
+/// Whether it then multiplies with the instructions of warpgroups.
+bool usesWarpgroups(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
 void emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations);
 
 } // namespace qcc

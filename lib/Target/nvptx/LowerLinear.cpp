@@ -5,9 +5,17 @@
 using namespace mlir;
 using namespace qcc;
 
-llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef act) {
+bool qcc::hasMatrixUnit(const DeviceFacts &facts, llvm::StringRef act, const PackedLayout &layout) {
+  return hasManyTokens(facts, layout, computeTypeOf(act));
+}
+
+llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef act, const PackedLayout *layout) {
+  if (!layout)
+    return "fma.rn.f32"; // of convolutions, of codes in int32
+  if (!hasMatrixUnit(facts, act, *layout))
+    return computeTypeOf(act) == ComputeType::Int8 ? "dp4a" : "fma.rn.f32";
   ComputeType type = computeTypeOf(act);
-  return WarpgroupUnit::has(facts, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
+  return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
 static constexpr int fewTokens = 4; // that one pass over the weights serves
@@ -35,7 +43,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   if (linear.type != ComputeType::F32)
     activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens);
   auto emitMany = [&] {
-    if (hasManyTokens(*lowering.facts.device, linear))
+    if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
       emitFewTokens(lowering, linear, fewTokens, activations);

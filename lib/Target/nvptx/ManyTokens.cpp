@@ -30,8 +30,7 @@ public:
     if (needsSums)
       sums = k.argument(activations.sums);
     padded = deviceColumns(layout, layout.block);
-    warpgroups = WarpgroupUnit::has(*kernel.lowering.facts.device, linear.type) && padded % MatrixUnit::columns == 0 &&
-                 padded <= tileColumns;
+    warpgroups = usesWarpgroups(*kernel.lowering.facts.device, layout, linear.type);
     columns = std::max(tileColumns, padded), perTile = columns / padded;
     wholeTiles = layout.fullBlocks() / perTile, restBlocks = layout.fullBlocks() % perTile;
     stages = copiesAhead ? 3 : 1;
@@ -367,20 +366,24 @@ private:
 };
 } // namespace
 
-bool qcc::hasManyTokens(const DeviceFacts &facts, const DeviceLinear &linear) {
-  const PackedLayout &layout = linear.layout;
-  if (!MatrixUnit::has(facts, linear.type) || layout.codeBits > 16 || layout.codeBits < 4)
+bool qcc::usesWarpgroups(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type) {
+  int64_t padded = deviceColumns(layout, layout.block);
+  return WarpgroupUnit::has(facts, type) && padded % MatrixUnit::columns == 0 && padded <= tileColumns;
+}
+
+bool qcc::hasManyTokens(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type) {
+  if (!MatrixUnit::has(facts, type) || layout.codeBits > 16 || layout.codeBits < 4)
     return false;
   int64_t padded = deviceColumns(layout, layout.block);
   bool divides = tileColumns % padded == 0 || padded % tileColumns == 0;
   // Zeros of floats would have to be taken away before products, which only the decode to numbers does.
-  return divides && padded <= mostBlock && (!layout.hasZero || linear.type == ComputeType::Int8);
+  return divides && padded <= mostBlock && (!layout.hasZero || type == ComputeType::Int8);
 }
 
 void qcc::emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations) {
   Dimensions &dims = lowering.dims;
   int rowTiles = linear.layout.tiles() >= 8 ? 2 : 1;
-  int tokenTiles = WarpgroupUnit::has(*lowering.facts.device, linear.type) ? 8 : 4;
+  int tokenTiles = usesWarpgroups(*lowering.facts.device, linear.layout, linear.type) ? 8 : 4;
   Kernel k(lowering, linear.kernelName("mma"), lowering.loc);
   ManyTokens many(k, linear, activations, rowTiles, tokenTiles);
   int64_t groups = llvm::divideCeil(linear.layout.rows, many.rowCount());
