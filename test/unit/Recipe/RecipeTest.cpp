@@ -117,7 +117,8 @@ TEST(Recipe, errorsSayWhere) {
             "1:1: the rule chooses nothing; it has to have a format, an act or a method");
   EXPECT_EQ(errorOf("[[rule]]\nformat = 8\n"), "2:10: 'format' has to be a text such as \"int4-g32\"");
   EXPECT_EQ(errorOf("[[rule]]\nformat = 'int8'\nkind = ['head', 'tail']\n"),
-            "3:17: there is no kind 'tail'; there are convolution, head, attention-input, attention-output, mlp-input, mlp-output");
+            "3:17: there is no kind 'tail'; there are convolution, head, attention-input, attention-output, mlp-input, "
+            "mlp-output");
   EXPECT_EQ(errorOf("[[rule]]\nformat = 'int8'\nfirst = 0\n"), "3:9: 'first' has to be a whole number, at least 1");
   EXPECT_EQ(errorOf("[[rule]]\nformat = 'int8'\nevery = 2\nof = 'nodes'\n"),
             "4:6: positions are counted of \"linears\" or of \"layers\"");
