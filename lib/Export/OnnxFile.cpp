@@ -13,7 +13,8 @@ using ::onnx::GraphProto;
 using ::onnx::NodeProto;
 
 // The first operator set in which a scale may go along an axis, and the first with 8-bit floats.
-static constexpr int64_t leastVersion = 13, float8Version = 19;
+static constexpr int64_t leastVersion = 13,
+                         float8Version = 21;                // the attribute that makes QuantizeLinear give such numbers
 static constexpr int64_t largestFile = INT64_C(2147483647); // what protobuf can hold
 
 namespace {
