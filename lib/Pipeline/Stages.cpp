@@ -59,7 +59,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   moveTransposes(*c.module);
   if (failed(raiseAttention(*c.module)))
     return failure();
-  raiseCodeConv(*c.module);
+  raiseCodes(c);
   // Which convolutions stay in float32 is not known yet where some are to become products of codes.
   if (!c.options.quantizes || !asksForCalibration(c))
     raiseWinograd(*c.module);
