@@ -25,7 +25,7 @@ static FailureOr<std::vector<ObservedRange>> observe(Compilation &c, ArrayRef<Wa
   Samples samples;
   if (failed(readSamples(c, samples)))
     return failure();
-  CodeCache cache;
+  CodeCache cache(c.options.codeCache);
   auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
   return observeRanges(*c.module, wanted, samples, open, c.options.ranges);
 }

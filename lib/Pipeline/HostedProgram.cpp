@@ -15,14 +15,6 @@
 using namespace mlir;
 using namespace qcc;
 
-std::string CodeCache::keyOf(ModuleOp tiled) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  tiled->print(os);
-  auto hash = llvm::BLAKE3::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
-  return llvm::toHex(hash);
-}
-
 llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilation) {
   SmallString<128> path;
   if (auto failure = llvm::sys::fs::createTemporaryFile("qcc", "qcc", path))

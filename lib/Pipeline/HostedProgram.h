@@ -1,7 +1,7 @@
 // A program that the compiler has made, run by the compiler: to compare it and to observe it.
 #pragma once
 
-#include "CodeCache.h"
+#include "qcc/CodeCache/CodeCache.h"
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Program/Program.h"
 #include "qcc/Program/Samples.h"

@@ -10,20 +10,12 @@
 using namespace mlir;
 using namespace qcc;
 
-/// What another compiler or another processor may do in another way: this program's file, and the processor.
-static std::string ownHash() {
-  ContentHash hash;
-  static int anchor;
-  auto file = llvm::MemoryBuffer::getFile(llvm::sys::fs::getMainExecutable(nullptr, &anchor));
-  hash.add(file ? (*file)->getBuffer() : StringRef(QCC_VERSION));
-  hash.add(llvm::sys::getHostCPUName());
-  return hash.result();
-}
-
 LogicalResult qcc::openCache(Compilation &c, std::optional<GroupCache> &cache) {
   if (c.options.calibrationCache.empty())
     return success();
-  auto opened = GroupCache::open(c.options.calibrationCache, ownHash());
+  // Another compiler or another processor may do it in another way.
+  auto opened =
+      GroupCache::open(c.options.calibrationCache, compilerIdentity() + " " + llvm::sys::getHostCPUName().str());
   if (!opened)
     return emitError(UnknownLoc::get(&c.context)) << llvm::toString(opened.takeError());
   cache = std::move(*opened);
@@ -45,7 +37,7 @@ LogicalResult qcc::runMethods(Compilation &c) {
   if (failed(openCache(c, known)))
     return failure();
   // Layers of equal shapes are one piece of code.
-  CodeCache cache;
+  CodeCache cache(c.options.codeCache);
   auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
   ProgressLine line;
   auto qualities = applyMethods(*c.module, &samples, open, known ? &*known : nullptr, [&](const MethodProgress &done) {

@@ -92,6 +92,11 @@ static cl::opt<std::string>
                      cl::desc("Keep what methods make of weights in this folder, and take from it what is there: an "
                               "interrupted run goes on where it was, another target costs nothing"),
                      cl::value_desc("DIR"), cl::cat(category));
+static cl::opt<std::string>
+    codeCache("code-cache",
+              cl::desc("Keep generated code in this folder, and take from it what is there (default: the environment's "
+                       "QCC_CODE_CACHE; without both, nothing is kept)"),
+              cl::value_desc("DIR"), cl::cat(category));
 static cl::list<std::string> failIf("fail-if",
                                     cl::desc("Write nothing and exit 1 if this holds, for example 'kld>0.03'"),
                                     cl::value_desc("EXPR"), cl::cat(category));
@@ -283,6 +288,10 @@ int main(int argc, char **argv) {
     options.lastLogits = lastLogits.empty() ? "logits" : lastLogits.getValue();
   options.calibration = calibration;
   options.calibrationCache = calibrationCache;
+  const char *known = getenv("QCC_CODE_CACHE");
+  // Whoever looks at the program on its way sees it made.
+  if (emit == "artifact" && checkData.empty() && dumpStatesTo.empty() && dumpKernelsTo.empty())
+    options.codeCache = codeCache.empty() && known ? std::string(known) : codeCache.getValue();
   std::vector<Gate> gates;
   for (const std::string &text : failIf) {
     auto gate = Gate::parse(text);

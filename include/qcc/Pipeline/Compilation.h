@@ -32,6 +32,7 @@ struct CompileOptions {
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::vector<std::string> calibration;     // npz files of inputs
   std::string calibrationCache;             // a folder for what methods have made; empty: none
+  std::string codeCache;                    // a folder for generated code; empty: none
   size_t measuredSamples = 8;               // of the calibration data, that the quality in the manifest is measured on
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
@@ -45,7 +46,7 @@ struct TargetCode {
   llvm::SmallVector<char, 0> object;        // the shared object
   llvm::SmallVector<char, 0> deviceCode;    // PTX, where the target is a device
   std::vector<std::string> nodes;           // by the numbers of run-time errors
-  std::string cacheKey;                     // of the tiled program, where code is shared
+  std::string cacheKey;                     // of the tiled program, where code is kept
 };
 
 /// A model on its way from file to artifact. Errors are diagnostics of the context.
@@ -60,7 +61,8 @@ public:
   std::vector<std::string> filesRead;                      // of the model: its own file and its external data
   std::vector<std::shared_ptr<class MappedFile>> mappings; // of those files
   Manifest manifest;
-  CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's
+  CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's, or none
+  std::shared_ptr<CodeCache> ownCodeCache;     // where nobody else's is there, but a folder
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
   std::optional<Divergence> divergence;        // from the float program, where it was measured
   WeightLayout weights;
