@@ -28,9 +28,10 @@ def normal(*shape):
     return RNG.standard_normal(shape, dtype=np.float32)
 
 
-def attention(queries):
-    model = parse("agraph (float[1, 2, s, 64] q, float[1, 2, t, 64] k, float[1, 2, t, 64] v) => (float[1, 2, s, 64] y) { y = Attention (q, k, v) }")
-    return model, {"q": normal(1, 2, queries, 64), "k": normal(1, 2, 70, 64), "v": normal(1, 2, 70, 64)}
+def attention(queries, element="float"):
+    text = "agraph (float[1, 2, s, 64] q, float[1, 2, t, 64] k, float[1, 2, t, 64] v) => (float[1, 2, s, 64] y) { y = Attention (q, k, v) }"
+    inputs = {"q": normal(1, 2, queries, 64), "k": normal(1, 2, 70, 64), "v": normal(1, 2, 70, 64)}
+    return parse(text.replace("float", element)), {name: x.astype(np.float32 if element == "float" else element) for name, x in inputs.items()}
 
 
 def norms():
@@ -61,11 +62,13 @@ KINDS = {
     "a commit of products": (r"wgmma\.commit_group[^;\n]*;", withoutIt),
     "a wait for products": (r"wgmma\.wait_group[^;\n]*;", withoutIt),
     "a store to shared memory": (r"st\.shared[^;\n]*;", withoutIt),
+    "the place of a tile": (r"ldmatrix[^;]*\[%\w+\];", lambda found: re.sub(r"(\d)\];", lambda digit: f"{int(digit.group(1)) ^ 1}];", found.group())),
     "an exchange between lanes": (r"shfl\.sync[^;\n]*;", withoutIt),
     "the place of a load": (r"ld\.shared\S*\s+[^;\n]*\[%\w+\+\d+\];", anotherPlace),
 }
 COPIES = ["a wait for copies", "one group of a wait for copies", "a commit of copies", "a copy"]
 PRODUCTS = ["a fence of the proxy", "a fence of products", "a commit of products", "a wait for products"]
+TILES = ["a store to shared memory", "the place of a tile"]
 EXCHANGES = ["a barrier", "a store to shared memory", "an exchange between lanes"]
 # The model and its inputs, what it is compiled with, the kernel that the run executes, what to break there, and how many barriers only order the
 # threads of a warp, which the emulator takes as ordered, or stand behind the last step of a loop.
@@ -75,6 +78,7 @@ CASES = {
     "linear on sm_90a": (linear, ["--target=sm_90a", "--fmt=fp8", "--act=fp8"], "_mma$", ["a barrier", *COPIES, *PRODUCTS], 1),
     "attention of many": (lambda: attention(70), ["--target=sm_80"], "attention_1$", EXCHANGES, 1),
     "attention of few": (lambda: attention(2), ["--target=sm_80"], "attention$", EXCHANGES, 1),
+    "attention on matrix units": (lambda: attention(70, "float16"), ["--target=sm_80"], "attention_f16$", ["a barrier", *TILES, "an exchange between lanes"], 0),
     "norms": (norms, ["--target=sm_80"], "(norm|softmax)", EXCHANGES, 0),
     "products": (products, ["--target=sm_80"], "matmul$", ["a barrier", "a store to shared memory", "the place of a load"], 1),
 }
