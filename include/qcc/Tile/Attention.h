@@ -19,6 +19,8 @@ struct StoredRows {
   static StoredRows make(Lowering &lowering, mlir::Type element, Dim batch, Dim heads, Dim positions, Dim size);
   /// The number of the first element of a row.
   mlir::Value start(Kernel &k, mlir::Value batch, mlir::Value head, mlir::Value position) const;
+  /// Element `i` of the row at `start`, as a compute value of `type`.
+  mlir::Value load(Kernel &k, mlir::Value data, mlir::Value start, mlir::Value i, mlir::Type type) const;
 };
 
 /// result(b, h, s) = sum over t of softmax(score(b, h, s, t)) * value(b, h / group, t)

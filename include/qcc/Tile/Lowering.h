@@ -38,6 +38,8 @@ public:
   mlir::ModuleOp target;
   mlir::Location loc; // of the node being lowered
 
+  /// What is lowered.
+  mlir::ModuleOp sourceModule() const { return source; }
   /// Lowers the function `main`; reports the first node that cannot be.
   mlir::LogicalResult run();
 

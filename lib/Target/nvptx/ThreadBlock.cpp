@@ -27,6 +27,7 @@ Value ThreadBlock::intrinsic(Type type, StringRef name, ValueRange arguments) {
 }
 
 void ThreadBlock::barrier() { NVVM::Barrier0Op::create(b); }
+void ThreadBlock::warpBarrier() { NVVM::SyncWarpOp::create(b, integer(-1)); }
 
 Value ThreadBlock::shuffleXor(Value value, int mask) {
   Type type = value.getType();

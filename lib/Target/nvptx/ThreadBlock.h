@@ -26,6 +26,8 @@ public:
 
   /// All threads have arrived, and see what the others have written.
   void barrier();
+  /// The same for the threads of a warp.
+  void warpBarrier();
   /// The value of the thread of this warp whose lane number differs in the bits of `mask`; of 32-bit types.
   mlir::Value shuffleXor(mlir::Value value, int mask);
   /// The sum of all lanes whose numbers agree but for the bits of `mask`, on each of them.
