@@ -5,8 +5,9 @@
 using namespace mlir;
 using namespace qcc;
 
-ScaledRecords qcc::recordsOf(const BlockRounding &rounding, const PackedLayout &layout) {
-  return {rounding.block, rounding.codeBits, layout.columns};
+ScaledRecords qcc::recordsOf(const DeviceFacts &facts, const BlockRounding &rounding, const PackedLayout &layout) {
+  bool isMixed = rounding.codeBits == 8 && layout.codeBits == 4;
+  return {rounding.block, rounding.codeBits, layout.columns, isMixed && hasTensorMemory(facts)};
 }
 
 static constexpr int64_t laneColumns = 8; // that a lane rounds
@@ -73,7 +74,7 @@ private:
   }
 
   void writeRecord(Value token, Value first, ArrayRef<Value> codes, Value scaleCode, Value records) {
-    ScaledRecords order = recordsOf(rounding, layout);
+    ScaledRecords order = recordsOf(*k.lowering.facts.device, rounding, layout);
     Value record = k.div(first, k.constant(order.columns())), place = k.rem(first, k.constant(order.columns()));
     auto write = [&] {
       Value at = t.at(records, k.add(k.mul(token, k.constant(order.tokenBytes())),
@@ -82,7 +83,8 @@ private:
       for (int64_t half = 0; half < 2; ++half) {
         Value word = t.integer(0);
         for (int64_t i = 0; i < 4; ++i) {
-          Value code = arith::ExtUIOp::create(b, t.i32, codes[4 * half + i]);
+          int64_t column = order.isInterleaved ? 2 * half + i / 2 + i % 2 * 4 : 4 * half + i;
+          Value code = arith::ExtUIOp::create(b, t.i32, codes[column]);
           word = arith::OrIOp::create(b, word, arith::ShLIOp::create(b, code, t.integer(8 * i)));
         }
         words.push_back(word);
@@ -113,7 +115,9 @@ private:
 
 BlockActivations qcc::roundToBlocks(Lowering &lowering, Value x, const BlockRounding &rounding,
                                     const PackedLayout &layout, Dim tokens, int64_t fewTokens, bool wantsRecords) {
-  std::string key = llvm::formatv("blocks/{0}/{1}/{2}", rounding.block, rounding.codeBits, wantsRecords);
+  ScaledRecords order = recordsOf(*lowering.facts.device, rounding, layout);
+  std::string key = llvm::formatv("blocks/{0}/{1}/{2}/{3}", rounding.block, rounding.codeBits, wantsRecords,
+                                  order.isInterleaved);
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2]};
   Dimensions &dims = lowering.dims;
@@ -121,7 +125,6 @@ BlockActivations qcc::roundToBlocks(Lowering &lowering, Value x, const BlockRoun
   auto known = constantOf(tokens);
   bool mayBeFew = !wantsRecords || !known || *known <= fewTokens;
   bool mayBeMany = wantsRecords && (!known || *known > fewTokens);
-  ScaledRecords order = recordsOf(rounding, layout);
   BlockActivations made;
   if (mayBeFew)
     made.floats = buffer(layout.columns * 4);

@@ -20,8 +20,6 @@ std::optional<ScaledKind> qcc::scaledKind(const DeviceFacts &facts, StringRef ac
     return std::nullopt;
   if (act == "mxfp4" && isFp4)
     return ScaledKind::Mxf4;
-  if (isFp4 && hasTensorMemory(facts)) // there, such codes stand otherwise in shared memory than they are packed
-    return std::nullopt;
   return act == "mxfp8" && (isFp4 || isFp8) ? std::optional(ScaledKind::Mxf8f6f4) : std::nullopt;
 }
 
@@ -51,7 +49,7 @@ public:
   ScaledProduct(Kernel &kernel, const DeviceLinear &linear, ScaledKind kind, const BlockRounding &rounding,
                 const BlockActivations &activations, int rowTiles, int tokenTiles)
       : k(kernel), t(kernel, blockThreads), b(kernel.b), linear(linear), layout(this->linear.layout), kind(kind),
-        order(recordsOf(rounding, layout)), rowTiles(rowTiles), tokenTiles(tokenTiles),
+        order(recordsOf(*kernel.lowering.facts.device, rounding, layout)), rowTiles(rowTiles), tokenTiles(tokenTiles),
         packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)),
         records(kernel.argument(activations.records)),
         tokenScales(activations.tokenScales ? kernel.argument(activations.tokenScales) : Value()) {

@@ -22,6 +22,9 @@ bool hasTensorMemory(const DeviceFacts &facts);
 struct ScaledRecords {
   static constexpr int64_t codeBytes = 128, bytes = 144, steps = 4;
   int64_t block, codeBits, depth;
+  /// Whether codes of 8 bits stand as packed ones of 4 bits do, when those are read from the low bits on: of 8 columns
+  /// 0, 4, 1, 5, 2, 6, 3, 7.
+  bool isInterleaved = false;
   int64_t columns() const { return codeBytes * 8 / codeBits; }
   int64_t stepColumns() const { return columns() / steps; } // of one instruction
   int64_t count() const { return (depth + columns() - 1) / columns(); }
@@ -29,7 +32,7 @@ struct ScaledRecords {
   int64_t tokenBytes() const { return count() * bytes; }
   int64_t blocks() const { return columns() / block; } // of a record
 };
-ScaledRecords recordsOf(const BlockRounding &rounding, const PackedLayout &layout);
+ScaledRecords recordsOf(const DeviceFacts &facts, const BlockRounding &rounding, const PackedLayout &layout);
 
 /// The activations of such a compute type, on the host.
 struct BlockActivations {

@@ -23,7 +23,7 @@ public:
   TensorMemoryProduct(Kernel &kernel, const DeviceLinear &linear, ScaledKind kind, const BlockRounding &rounding,
                       const BlockActivations &activations)
       : k(kernel), t(kernel, blockThreads), b(kernel.b), linear(linear), layout(this->linear.layout), kind(kind),
-        order(recordsOf(rounding, layout)), packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)),
+        order(recordsOf(*kernel.lowering.facts.device, rounding, layout)), packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)),
         records(kernel.argument(activations.records)),
         tokenScales(activations.tokenScales ? kernel.argument(activations.tokenScales) : Value()) {
     wholeRecords = layout.columns / order.columns();
@@ -161,7 +161,9 @@ private:
   void copyWeights(Value record, Value to, bool isRest) {
     Value row = k.rem(t.lane(), k.constant(16)), second = k.div(t.lane(), k.constant(16));
     Value perBlock = k.constant(chunksPerBlock), blockBytes = k.constant(layout.blockBytes(layout.block));
-    int64_t chunksPerRecord = order.blocks() * chunksPerBlock, used = isRest ? order.restSteps() * 8 : 32;
+    // Four bytes of a line, or of 4-bit codes under elements of 8 bits: 16 of these in the first half of a piece.
+    int64_t chunksPerRecord = order.blocks() * chunksPerBlock, perPiece = chunksPerRecord * 16 / lineBytes;
+    int64_t used = chunksPerRecord * (isRest ? order.restSteps() : ScaledRecords::steps) / ScaledRecords::steps;
     Value first = k.mul(record, k.constant(chunksPerRecord));
     for (int64_t m = 0; m < 2; ++m) {
       Value tile = k.add(k.mul(t.warp(), k.constant(2)), k.constant(m)), base = tileBase(tile);
@@ -173,8 +175,8 @@ private:
         Value offset = k.add(k.mul(k.div(at, perBlock), blockBytes),
                              k.mul(k.rem(at, perBlock), k.constant(layout.chunkBytes())));
         offset = k.add(k.add(offset, k.constant(layout.codesOffset())), k.mul(row, k.constant(4)));
-        Value target = pieceAt(to, line, k.div(chunk, k.constant(4)));
-        copyPiece(t.at(base, offset), t.at(target, k.mul(k.rem(chunk, k.constant(4)), k.constant(4))), 4);
+        Value target = pieceAt(to, line, k.div(chunk, k.constant(perPiece)));
+        copyPiece(t.at(base, offset), t.at(target, k.mul(k.rem(chunk, k.constant(perPiece)), k.constant(4))), 4);
       }
     }
   }
@@ -226,9 +228,10 @@ private:
 
   /// The instruction descriptor (PTX ISA) of a step, whose scales begin at byte `scale` of a word.
   int64_t instruction(int64_t scale) const {
-    uint64_t type = kind == ScaledKind::Mxf8f6f4 ? 0 : 1; // e4m3; e2m1
+    uint64_t type = kind == ScaledKind::Mxf8f6f4 ? 0 : 1; // e4m3; of the other kinds, e2m1
+    uint64_t ofWeights = order.isInterleaved ? 5 : type;  // e2m1 beside e4m3
     uint64_t isPowerOfTwo = kind != ScaledKind::Mxf4nvf4;
-    return int64_t(uint64_t(scale) << 4 | type << 7 | type << 10 | uint64_t(tileTokens / 8) << 17 | isPowerOfTwo << 23 |
+    return int64_t(uint64_t(scale) << 4 | ofWeights << 7 | type << 10 | uint64_t(tileTokens / 8) << 17 | isPowerOfTwo << 23 |
                    uint64_t(tileRows / 16) << 24 | uint64_t(scale) << 29);
   }
 
