@@ -22,12 +22,13 @@ def _export(name, *cases, **rest):
 
 _DECODER = ("b1_s9_p0", "b1_s5_p12", "b2_s1_p7")
 
+# Already quantized: its outputs depend on which way the roundings within fall, so test_models.py compares it with float64.
+QUANTIZED = _model("mobilenetv2_qdq", file="mobilenetv2_imagenet_qdq_int8", tolerance=1e-2)
+
 MODELS = (
     _model("mnist", "mnist_cntk"),
     _model("resnet20_cifar10"),
     _model("mobilenetv2_float", file="mobilenetv2_imagenet_fp32_from_qdq"),
-    # Already quantized: the golden follows the file's own arithmetic, in which a rounding that falls the other way is a whole step.
-    _model("mobilenetv2_qdq", file="mobilenetv2_imagenet_qdq_int8", tolerance=1e-2),
     _model("FastestDet"),
     _model("ultraface-RFB-320"),
     _model("silero_vad_op18_ifless"),

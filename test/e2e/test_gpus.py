@@ -8,8 +8,8 @@ from conftest import BUILD
 from models import MODELS
 
 ARCHITECTURES = ("sm_75", "sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a")
-# Left out here: those that take seconds to emulate, and mobilenetv2_qdq, which no target brings to its golden (expected_failures.txt).
-SLOW = {"mobilenetv2_float", "mobilenetv2_qdq", "FastestDet", "ultraface-RFB-320", "magika", "resnet20_cifar10", "ts-squeezenet1_1"}
+# Left out here: those that take seconds to emulate.
+SLOW = {"mobilenetv2_float", "FastestDet", "ultraface-RFB-320", "magika", "resnet20_cifar10", "ts-squeezenet1_1"}
 EVERYWHERE = {"mnist", "dynamo-lstm", "optimum-vit", "genai-llama-int4"}
 
 

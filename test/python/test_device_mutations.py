@@ -1,0 +1,145 @@
+"""The emulator must notice when a kernel that qcc has generated loses a barrier, a wait, a fence or a copy, or reads from a wrong place: each is taken
+out of the PTX of a compiled program, one after another, and the program is run. Results that stay right without a finding would mean that an
+emulated run says nothing of that statement, or that the kernel does not need it."""
+import hashlib
+import re
+import subprocess
+import zipfile
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from small_models import BUILD, parse
+
+pytestmark = pytest.mark.skipif(not (BUILD / "lib/libqcc-emulated-cuda.so").exists(), reason="the emulated driver is not built")
+RNG = np.random.default_rng(11)
+
+
+def linear():
+    weights = RNG.standard_normal((640, 256), dtype=np.float32)
+    value = lambda name, width: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["tokens", width])
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "linear", [value("x", 640)], [value("y", 256)], [numpy_helper.from_array(weights, "w")])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), {"x": RNG.standard_normal((40, 640), dtype=np.float32)}
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape, dtype=np.float32)
+
+
+def attention(queries):
+    model = parse("agraph (float[1, 2, s, 64] q, float[1, 2, t, 64] k, float[1, 2, t, 64] v) => (float[1, 2, s, 64] y) { y = Attention (q, k, v) }")
+    return model, {"q": normal(1, 2, queries, 64), "k": normal(1, 2, 70, 64), "v": normal(1, 2, 70, 64)}
+
+
+def norms():
+    model = parse("agraph (float[a, 1000] x, float[1000] w) => (float[a, 1000] y, float[a, 1000] z) { y = LayerNormalization (x, w, w) z = Softmax (x) }")
+    return model, {"x": normal(3, 1000), "w": normal(1000)}
+
+
+def products():
+    return parse("agraph (float[70, 64] x, float[64, 90] y) => (float[70, 90] z) { z = MatMul (x, y) }"), {"x": normal(70, 64), "y": normal(64, 90)}
+
+
+def anotherPlace(found):
+    return re.sub(r"\+\d(\d*)\]", r"+9\1]", found.group())
+
+
+def withoutIt(found):
+    return ";"
+
+
+KINDS = {
+    "a barrier": (r"bar\.sync[^;\n]*;", withoutIt),
+    "a wait for copies": (r"cp\.async\.wait_group[^;\n]*;", withoutIt),
+    "one group of a wait for copies": (r"cp\.async\.wait_group\s+1;", lambda found: found.group().replace("1;", "2;")),
+    "a commit of copies": (r"cp\.async\.commit_group[^;\n]*;", withoutIt),
+    "a copy": (r"cp\.async\.c[ag][^;\n]*;", withoutIt),
+    "a fence of the proxy": (r"fence\.proxy\.async[^;\n]*;", withoutIt),
+    "a fence of products": (r"wgmma\.fence[^;\n]*;", withoutIt),
+    "a commit of products": (r"wgmma\.commit_group[^;\n]*;", withoutIt),
+    "a wait for products": (r"wgmma\.wait_group[^;\n]*;", withoutIt),
+    "a store to shared memory": (r"st\.shared[^;\n]*;", withoutIt),
+    "an exchange between lanes": (r"shfl\.sync[^;\n]*;", withoutIt),
+    "the place of a load": (r"ld\.shared\S*\s+[^;\n]*\[%\w+\+\d+\];", anotherPlace),
+}
+COPIES = ["a wait for copies", "one group of a wait for copies", "a commit of copies", "a copy"]
+PRODUCTS = ["a fence of the proxy", "a fence of products", "a commit of products", "a wait for products"]
+EXCHANGES = ["a barrier", "a store to shared memory", "an exchange between lanes"]
+# The model and its inputs, what it is compiled with, the kernel that the run executes, what to break there, and how many barriers only order the
+# threads of a warp, which the emulator takes as ordered, or stand behind the last step of a loop.
+CASES = {
+    "linear on sm_75": (linear, ["--target=sm_75", "--fmt=int8", "--act=int8"], "_mma$", ["a barrier", "a store to shared memory", "the place of a load"], 1),
+    "linear on sm_80": (linear, ["--target=sm_80", "--fmt=int4-g32", "--act=int8"], "_mma$", ["a barrier", *COPIES, "the place of a load"], 1),
+    "linear on sm_90a": (linear, ["--target=sm_90a", "--fmt=fp8", "--act=fp8"], "_mma$", ["a barrier", *COPIES, *PRODUCTS], 1),
+    "attention of many": (lambda: attention(70), ["--target=sm_80"], "attention_1$", EXCHANGES, 1),
+    "attention of few": (lambda: attention(2), ["--target=sm_80"], "attention$", EXCHANGES, 1),
+    "norms": (norms, ["--target=sm_80"], "(norm|softmax)", EXCHANGES, 0),
+    "products": (products, ["--target=sm_80"], "matmul$", ["a barrier", "a store to shared memory", "the place of a load"], 1),
+}
+MOST = 8  # mutants of a kind that are run
+
+
+def hashOf(data):
+    return hashlib.sha256(data).hexdigest().encode()
+
+
+class Program:
+    """A compiled artifact whose PTX can be replaced by other text of the same length, in place."""
+    def __init__(self, folder, model, inputs, arguments):
+        self.artifact, self.folder = folder / "model.qcc", folder
+        onnx.save(model, folder / "model.onnx")
+        made = subprocess.run([BUILD / "bin/qcc", folder / "model.onnx", *arguments, "-o", self.artifact], capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr
+        np.savez(folder / "in.npz", **inputs)
+        with zipfile.ZipFile(self.artifact) as parts:
+            text = parts.read(next(name for name in parts.namelist() if name.endswith(".ptx")))
+            manifest = parts.read("manifest.json")
+        self.bytes = self.artifact.read_bytes()
+        self.text, self.offset = text.decode(), self.bytes.index(text)
+        self.manifest = slice(self.bytes.index(manifest), self.bytes.index(manifest) + len(manifest))
+        self.wanted, self.error = self.run(self.text)
+
+    def run(self, text):
+        """The outputs, or none and the error."""
+        assert len(text) == len(self.text)
+        changed = self.bytes[:self.offset] + text.encode() + self.bytes[self.offset + len(text):]
+        changed = changed.replace(hashOf(self.text.encode()), hashOf(text.encode()))  # in the manifest, of which another entry has the hash
+        changed = changed.replace(hashOf(self.bytes[self.manifest]), hashOf(changed[self.manifest]))
+        self.artifact.write_bytes(changed)
+        command = [BUILD / "bin/qcc-run", self.artifact, "--device=emulate", f"--in={self.folder / 'in.npz'}", f"--out={self.folder / 'out.npz'}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        if done.returncode:
+            return None, done.stderr
+        with np.load(self.folder / "out.npz") as outputs:
+            return dict(outputs), ""
+
+    def isNoticed(self, text):
+        outputs, error = self.run(text)
+        if outputs is None:
+            assert "[kernel " in error, error  # a finding, not a text or file that is refused
+            return True
+        return any(not np.allclose(outputs[name], wanted, rtol=1e-4, atol=1e-4) for name, wanted in self.wanted.items())
+
+
+def mutants(text, kernels, pattern, replacement):
+    """(place, text) for every place of the pattern in the kernels."""
+    for kernel in re.finditer(r"\.entry (\w+)\((?s:.*?)\n}", text):
+        if not re.search(kernels, kernel.group(1)):
+            continue
+        for found in re.finditer(pattern, kernel.group()):
+            begin, end = kernel.start() + found.start(), kernel.start() + found.end()
+            yield f"{kernel.group(1)}, line {text.count(chr(10), 0, begin) + 1}: {found.group()}", text[:begin] + replacement(found).ljust(end - begin) + text[end:]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_mutations_are_noticed(name, tmp_path):
+    make, arguments, kernels, kinds, spareBarriers = CASES[name]
+    program = Program(tmp_path, *make(), arguments)
+    assert program.wanted is not None, program.error
+    for kind in kinds:
+        found = list(mutants(program.text, kernels, *KINDS[kind]))
+        assert found, f"the kernel has not {kind}"
+        missed = [where for where, text in found[::-(-len(found) // MOST)] if not program.isNoticed(text)]
+        assert len(missed) <= (spareBarriers if kind == "a barrier" else 0), f"{kind}: {missed}"
