@@ -42,15 +42,13 @@ Value BlockRounding::magnitude(ImplicitLocOpBuilder &b, Value x) const {
   return arith::AndIOp::create(b, asBits(b, x), integer(b, 0x7fffffff));
 }
 
-Value BlockRounding::larger(ImplicitLocOpBuilder &b, Value a, Value c) const {
-  return arith::MaxSIOp::create(b, a, c);
-}
+Value BlockRounding::larger(ImplicitLocOpBuilder &b, Value a, Value c) const { return arith::MaxSIOp::create(b, a, c); }
 
 Value BlockRounding::tokenScale(ImplicitLocOpBuilder &b, Value largestOfToken) const {
   constexpr float largestScale = 448;
   Value wanted = asBits(b, arith::DivFOp::create(b, asFloat(b, largestOfToken), real(b, largest * largestScale)));
-  Value raised = arith::AndIOp::create(b, arith::AddIOp::create(b, wanted, integer(b, smallestNormal - 1)),
-                                       integer(b, infinity));
+  Value raised =
+      arith::AndIOp::create(b, arith::AddIOp::create(b, wanted, integer(b, smallestNormal - 1)), integer(b, infinity));
   Value unit = asFloat(b, arith::MaxSIOp::create(b, raised, integer(b, smallestNormal)));
   return arith::SelectOp::create(b, isNoNumber(b, largestOfToken), asFloat(b, integer(b, 0x7fc00000)), unit);
 }
@@ -67,8 +65,8 @@ Value BlockRounding::scaleCode(ImplicitLocOpBuilder &b, Value most, Value tokenS
   }
   // OCP Microscaling Formats 1.0, section 6.3: the exponent of the largest magnitude less that of the largest element.
   Value exponent = arith::ShRUIOp::create(b, most, integer(b, 23));
-  Value code = arith::MaxSIOp::create(b, arith::SubIOp::create(b, exponent, integer(b, std::ilogb(largest))),
-                                      integer(b, 0));
+  Value code =
+      arith::MaxSIOp::create(b, arith::SubIOp::create(b, exponent, integer(b, std::ilogb(largest))), integer(b, 0));
   return arith::TruncIOp::create(b, i8, arith::SelectOp::create(b, isNoNumber(b, most), integer(b, 255), code));
 }
 

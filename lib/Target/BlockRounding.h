@@ -12,8 +12,8 @@ class BlockRounding {
 public:
   static std::optional<BlockRounding> of(llvm::StringRef act);
 
-  int64_t block = 0;     // columns; the last block of a token may be short
-  int64_t codeBits = 0;  // 4: e2m1; 8: e4m3
+  int64_t block = 0;          // columns; the last block of a token may be short
+  int64_t codeBits = 0;       // 4: e2m1; 8: e4m3
   bool hasTokenScale = false; // e4m3 scales, in units of a power of two for each token; else e8m0
 
   mlir::Value magnitude(mlir::ImplicitLocOpBuilder &b, mlir::Value x) const;

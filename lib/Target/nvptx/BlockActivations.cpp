@@ -116,8 +116,8 @@ private:
 BlockActivations qcc::roundToBlocks(Lowering &lowering, Value x, const BlockRounding &rounding,
                                     const PackedLayout &layout, Dim tokens, int64_t fewTokens, bool wantsRecords) {
   ScaledRecords order = recordsOf(*lowering.facts.device, rounding, layout);
-  std::string key = llvm::formatv("blocks/{0}/{1}/{2}/{3}", rounding.block, rounding.codeBits, wantsRecords,
-                                  order.isInterleaved);
+  std::string key =
+      llvm::formatv("blocks/{0}/{1}/{2}/{3}", rounding.block, rounding.codeBits, wantsRecords, order.isInterleaved);
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2]};
   Dimensions &dims = lowering.dims;
@@ -149,8 +149,8 @@ BlockActivations qcc::roundToBlocks(Lowering &lowering, Value x, const BlockRoun
   };
   if (mayBeFew && mayBeMany) {
     Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(fewTokens));
-    Value isFew = arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(tokens),
-                                        bound);
+    Value isFew =
+        arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(tokens), bound);
     lowering.branch(isFew, [&] { emit(true); }, [&] { emit(false); });
   } else {
     emit(mayBeFew);

@@ -78,13 +78,13 @@ public:
     }
     SmallVector<Value> total(size_t(rowTiles) * tokenTiles * 4, k.constantF32(0));
     total = k.loop(k.constant(0), k.constant(wholeRecords), total, [&](Value i, ValueRange state) {
-      step(i);
+      arrive();
+      copyAhead(i);
       return multiply(i, ScaledRecords::steps, true, state);
     });
     if (wholeRecords < order.count()) {
-      Value i = k.constant(wholeRecords);
-      step(i);
-      total = multiply(i, order.restSteps(), false, total);
+      arrive();
+      total = multiply(k.constant(wholeRecords), order.restSteps(), false, total);
     }
     store(rowGroup, total);
   }
@@ -92,14 +92,16 @@ public:
 private:
   static constexpr int64_t stages = 3, copyBytes = 16;
   int64_t stageBytes() const { return tokenCount() * ScaledRecords::bytes; }
-  Value stageAt(Value record) {
-    return t.at(area, k.mul(k.rem(record, k.constant(stages)), k.constant(stageBytes())));
-  }
+  Value stageAt(Value record) { return t.at(area, k.mul(k.rem(record, k.constant(stages)), k.constant(stageBytes()))); }
 
-  /// Has record `i` of all tokens in shared memory, and begins to copy a later one to where the one before stood.
-  void step(Value i) {
+  /// Has the next record of all tokens in shared memory.
+  void arrive() {
     NVVM::CpAsyncWaitGroupOp::create(b, int32_t(stages - 2));
     t.barrier();
+  }
+
+  /// While record `i` is multiplied: begins to copy a later one to where the one before stood.
+  void copyAhead(Value i) {
     Value next = k.add(i, k.constant(stages - 1));
     k.when(k.less(next, k.constant(order.count())), [&] { copy(next, next); });
     NVVM::CpAsyncCommitGroupOp::create(b);
@@ -109,18 +111,15 @@ private:
     constexpr int64_t pieces = ScaledRecords::bytes / copyBytes;
     Value to = stageAt(stage);
     auto global = LLVM::LLVMPointerType::get(b.getContext(), 1);
-    k.loop(
-        t.thread(), k.constant(tokenCount() * pieces),
-        [&](Value piece) {
-          Value token = k.div(piece, k.constant(pieces)), part = k.rem(piece, k.constant(pieces));
-          Value source = k.min(k.add(firstToken, token), lastToken);
-          Value offset = k.add(k.mul(source, k.constant(order.tokenBytes())),
-                               k.add(k.mul(record, k.constant(ScaledRecords::bytes)), k.mul(part, k.constant(16))));
-          Value from = LLVM::AddrSpaceCastOp::create(b, global, t.at(records, offset));
-          NVVM::CpAsyncOp::create(b, t.at(to, k.mul(piece, k.constant(copyBytes))), from, int32_t(copyBytes),
-                                  NVVM::LoadCacheModifierKind::CG, Value());
-        },
-        blockThreads);
+    t.share(tokenCount() * pieces, [&](Value piece) {
+      Value token = k.div(piece, k.constant(pieces)), part = k.rem(piece, k.constant(pieces));
+      Value source = k.min(k.add(firstToken, token), lastToken);
+      Value offset = k.add(k.mul(source, k.constant(order.tokenBytes())),
+                           k.add(k.mul(record, k.constant(ScaledRecords::bytes)), k.mul(part, k.constant(16))));
+      Value from = LLVM::AddrSpaceCastOp::create(b, global, t.at(records, offset));
+      NVVM::CpAsyncOp::create(b, t.at(to, k.mul(piece, k.constant(copyBytes))), from, int32_t(copyBytes),
+                              NVVM::LoadCacheModifierKind::CG, Value());
+    });
   }
 
   /// The bytes of a tile from the start on where row 0 of a chunk stands: of the one that stands `chunk` behind the
@@ -209,13 +208,13 @@ private:
       Value token = t.at(stage, k.mul(k.add(g, k.constant(n * 8)), k.constant(ScaledRecords::bytes)));
       // Lane t has the scales of word t.
       Value own = words > 1 ? k.rem(quad, k.constant(words)) : k.constant(0);
-      Value scales =
-          t.load(t.i32, t.at(t.at(token, ScaledRecords::codeBytes), k.mul(own, k.constant(4))), 4);
+      Value scales = t.load(t.i32, t.at(t.at(token, ScaledRecords::codeBytes), k.mul(own, k.constant(4))), 4);
       for (int64_t s = 0; s < steps; ++s) {
         SmallVector<Value> x = tokenWords(token, s);
         for (int m = 0; m < rowTiles; ++m) {
           size_t first = (size_t(m) * tokenTiles + n) * 4;
-          SmallVector<Value> sum = product(weights[m][s], weightScales[m], x, scales, s, ArrayRef(total).slice(first, 4));
+          SmallVector<Value> sum =
+              product(weights[m][s], weightScales[m], x, scales, s, ArrayRef(total).slice(first, 4));
           std::copy(sum.begin(), sum.end(), total.begin() + first);
         }
       }
@@ -277,9 +276,8 @@ private:
         [&](Value i) {
           Value token = k.add(firstToken, k.div(i, k.constant(rowCount())));
           Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), k.rem(i, k.constant(rowCount())));
-          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
-            storeScaledSum(k, linear, packed, tokenScales, token, output, k.loadAt(area, i, t.f32));
-          });
+          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))),
+                 [&] { storeScaledSum(k, linear, packed, tokenScales, token, output, k.loadAt(area, i, t.f32)); });
         },
         blockThreads);
   }

@@ -18,7 +18,8 @@ llvm::StringRef scaledInstruction(const DeviceFacts &facts, ScaledKind kind);
 bool hasTensorMemory(const DeviceFacts &facts);
 
 /// Activations in the order of these products: for each token and `columns` columns (a record) 128 bytes of codes, in
-/// the order of the weights' chunks, and behind them a byte of scale for each block. Columns behind the last hold zeros.
+/// the order of the weights' chunks, and behind them a byte of scale for each block. Columns behind the last hold
+/// zeros.
 struct ScaledRecords {
   static constexpr int64_t codeBytes = 128, bytes = 144, steps = 4;
   int64_t block, codeBits, depth;
@@ -36,8 +37,8 @@ ScaledRecords recordsOf(const DeviceFacts &facts, const BlockRounding &rounding,
 
 /// The activations of such a compute type, on the host.
 struct BlockActivations {
-  mlir::Value floats;     // [token][column], rounded, for few tokens and for products in other types
-  mlir::Value records;    // where there is a kind
+  mlir::Value floats;      // [token][column], rounded, for few tokens and for products in other types
+  mlir::Value records;     // where there is a kind
   mlir::Value tokenScales; // what a token's sums are multiplied with; null where there is nothing
 };
 

@@ -15,16 +15,16 @@ static constexpr int64_t patternBytes = 1024;                  // after which th
 namespace {
 /// A block of four warps multiplies 128 rows with 128 tokens. All threads copy records of weights and of activations
 /// to shared memory, some ahead; one starts the products. Weights stand there as they are packed, in lines of 128 bytes
-/// for a row, the 16-byte pieces of line r exchanged by XOR with r % 8. Columns change places only within a block, alike
-/// in both operands. Scales go on to tensor memory, in atoms: those of row r for four blocks in the word r / 32 of the
-/// 16 bytes r % 32. Sums stay in tensor memory over the whole depth.
+/// for a row, the 16-byte pieces of line r exchanged by XOR with r % 8. Columns change places only within a block,
+/// alike in both operands. Scales go on to tensor memory, in atoms: those of row r for four blocks in the word r / 32
+/// of the 16 bytes r % 32. Sums stay in tensor memory over the whole depth.
 class TensorMemoryProduct {
 public:
   TensorMemoryProduct(Kernel &kernel, const DeviceLinear &linear, ScaledKind kind, const BlockRounding &rounding,
                       const BlockActivations &activations)
       : k(kernel), t(kernel, blockThreads), b(kernel.b), linear(linear), layout(this->linear.layout), kind(kind),
-        order(recordsOf(*kernel.lowering.facts.device, rounding, layout)), packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)),
-        records(kernel.argument(activations.records)),
+        order(recordsOf(*kernel.lowering.facts.device, rounding, layout)), packed(kernel.argument(linear.weights)),
+        tokens(kernel.dim(linear.tokens)), records(kernel.argument(activations.records)),
         tokenScales(activations.tokenScales ? kernel.argument(activations.tokenScales) : Value()) {
     wholeRecords = layout.columns / order.columns();
     chunksPerBlock = layout.block / layout.chunkColumns();
@@ -59,14 +59,15 @@ public:
         copy(k.constant(s), s >= wholeRecords);
       NVVM::CpAsyncCommitGroupOp::create(b);
     }
-    auto step = [&](Value i, int64_t instructions) {
+    k.loop(k.constant(0), k.constant(wholeRecords), [&](Value i) {
       arrive();
-      k.when(isFirst, [&] { multiply(i, instructions); });
+      k.when(isFirst, [&] { multiply(i, ScaledRecords::steps); });
       copyAhead(i);
-    };
-    k.loop(k.constant(0), k.constant(wholeRecords), [&](Value i) { step(i, ScaledRecords::steps); });
-    if (wholeRecords < order.count())
-      step(k.constant(wholeRecords), order.restSteps());
+    });
+    if (wholeRecords < order.count()) {
+      arrive();
+      k.when(isFirst, [&] { multiply(k.constant(wholeRecords), order.restSteps()); });
+    }
     wait(k.constant(order.count() - 1));
     run("tcgen05.fence::after_thread_sync;", "", {});
     store();
@@ -172,8 +173,8 @@ private:
         Value chunk = k.add(k.constant(2 * pair), second), at = k.add(first, chunk);
         if (isRest) // what lies behind the last chunk meets activations that are 0
           at = k.min(at, k.constant(lastChunk()));
-        Value offset = k.add(k.mul(k.div(at, perBlock), blockBytes),
-                             k.mul(k.rem(at, perBlock), k.constant(layout.chunkBytes())));
+        Value offset =
+            k.add(k.mul(k.div(at, perBlock), blockBytes), k.mul(k.rem(at, perBlock), k.constant(layout.chunkBytes())));
         offset = k.add(k.add(offset, k.constant(layout.codesOffset())), k.mul(row, k.constant(4)));
         Value target = pieceAt(to, line, k.div(chunk, k.constant(perPiece)));
         copyPiece(t.at(base, offset), t.at(target, k.mul(k.rem(chunk, k.constant(perPiece)), k.constant(4))), 4);
@@ -183,19 +184,16 @@ private:
 
   Value recordAt(Value token, Value record) {
     Value source = k.min(k.add(firstToken, token), k.sub(tokens, k.constant(1)));
-    return t.at(records, k.add(k.mul(source, k.constant(order.tokenBytes())),
-                               k.mul(record, k.constant(ScaledRecords::bytes))));
+    return t.at(records,
+                k.add(k.mul(source, k.constant(order.tokenBytes())), k.mul(record, k.constant(ScaledRecords::bytes))));
   }
 
   void copyActivations(Value record, Value to) {
     constexpr int64_t pieces = lineBytes / 16;
-    k.loop(
-        t.thread(), k.constant(tileTokens * pieces),
-        [&](Value i) {
-          Value token = k.div(i, k.constant(pieces)), piece = k.rem(i, k.constant(pieces));
-          copyPiece(t.at(recordAt(token, record), k.mul(piece, k.constant(16))), pieceAt(to, token, piece), 16);
-        },
-        blockThreads);
+    t.share(tileTokens * pieces, [&](Value i) {
+      Value token = k.div(i, k.constant(pieces)), piece = k.rem(i, k.constant(pieces));
+      copyPiece(t.at(recordAt(token, record), k.mul(piece, k.constant(16))), pieceAt(to, token, piece), 16);
+    });
   }
 
   /// A thread makes the words of one row's scales and copies those of one token.
@@ -231,8 +229,8 @@ private:
     uint64_t type = kind == ScaledKind::Mxf8f6f4 ? 0 : 1; // e4m3; of the other kinds, e2m1
     uint64_t ofWeights = order.isInterleaved ? 5 : type;  // e2m1 beside e4m3
     uint64_t isPowerOfTwo = kind != ScaledKind::Mxf4nvf4;
-    return int64_t(uint64_t(scale) << 4 | ofWeights << 7 | type << 10 | uint64_t(tileTokens / 8) << 17 | isPowerOfTwo << 23 |
-                   uint64_t(tileRows / 16) << 24 | uint64_t(scale) << 29);
+    return int64_t(uint64_t(scale) << 4 | ofWeights << 7 | type << 10 | uint64_t(tileTokens / 8) << 17 |
+                   isPowerOfTwo << 23 | uint64_t(tileRows / 16) << 24 | uint64_t(scale) << 29);
   }
 
   /// Starts the products of a record.
@@ -251,7 +249,7 @@ private:
                        : kind == ScaledKind::Mxf4   ? "mxf4.block_scale.scale_vec::2X"
                                                     : "mxf8f6f4.block_scale.scale_vec::1X";
     int64_t perAtom = ScaledRecords::steps / atoms; // steps whose scales an atom has
-    for (int64_t s = 0; s < steps; ++s) { // 32 bytes of a line, in units of 16
+    for (int64_t s = 0; s < steps; ++s) {           // 32 bytes of a line, in units of 16
       Value scales = arith::AddIOp::create(b, scalesOfRows, t.integer(4 * (s / perAtom)));
       Value tokenScalesAt = arith::AddIOp::create(b, scales, t.integer(4 * atoms));
       Value goesOn = s ? t.integer(1) : narrow(record); // the first product of all replaces what was there
@@ -317,7 +315,7 @@ void qcc::emitTensorMemoryProduct(Lowering &lowering, const DeviceLinear &linear
   TensorMemoryProduct product(k, linear, kind, rounding, activations);
   Value groups = k.constant(llvm::divideCeil(linear.layout.rows, tileRows));
   product.write(k.rem(k.lo(), groups), k.mul(k.div(k.lo(), groups), k.constant(tileTokens)));
-  Dim units = dims.mul(dims.ceilDiv(linear.tokens, tileTokens),
-                       dims.constant(llvm::divideCeil(linear.layout.rows, tileRows)));
+  Dim units =
+      dims.mul(dims.ceilDiv(linear.tokens, tileTokens), dims.constant(llvm::divideCeil(linear.layout.rows, tileRows)));
   k.launch(units, dims.mul(units, dims.constant(linear.layout.columns)));
 }
