@@ -30,6 +30,8 @@ std::optional<Format> MethodGroup::activationFormat() const {
   if (compute == "f32" || compute == "bf16")
     return std::nullopt;
   int64_t block = PackedLayout::of(numbers, matrix(0).rows, width).block;
+  if (llvm::is_contained({"nvfp4", "mxfp8", "mxfp4"}, compute)) // blocks of their own
+    return llvm::cantFail(findFormat(compute));
   std::string name = compute == "fp8-static"    ? "fp8-tensor"
                      : compute == "int8-static" ? "int8-tensor"
                      : block >= width           ? compute

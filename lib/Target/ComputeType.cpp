@@ -23,7 +23,8 @@ llvm::Expected<StringRef> qcc::chooseComputeType(const Format &format, StringRef
       return "f32";
     return isWithinFp8(format) ? "fp8" : format.hasZero ? "f32" : "bf16";
   }
-  static constexpr StringRef known[] = {"f32", "bf16", "fp8", "int8", "int8-static", "fp8-static"};
+  static constexpr StringRef known[] = {"f32",        "bf16",  "fp8",   "int8", "int8-static",
+                                        "fp8-static", "nvfp4", "mxfp8", "mxfp4"};
   const StringRef *type = llvm::find(known, act);
   if (type == std::end(known))
     return llvm::createStringError("unknown --act=" + act + "; there are auto, " +

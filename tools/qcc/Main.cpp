@@ -42,11 +42,11 @@ static cl::opt<std::string> method("method",
                                    cl::desc("How the numbers of quantized weights are chosen, for example awq+gptq "
                                             "(default: rtn, rounding to nearest)"),
                                    cl::value_desc("M"), cl::init("rtn"), cl::cat(category));
-static cl::opt<std::string>
-    act("act",
-        cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, or with scales from data "
-                 "int8-static (convolutions too), fp8-static"),
-        cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> act(
+    "act",
+    cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, in blocks nvfp4, mxfp8, mxfp4, or with "
+             "scales from data int8-static (convolutions too), fp8-static"),
+    cl::value_desc("A"), cl::init("auto"), cl::cat(category));
 static cl::opt<std::string> ranges("ranges",
                                    cl::desc("How static scales are made of data: minmax (default), average, "
                                             "percentile, mse, entropy"),

@@ -14,8 +14,9 @@ mlir::LogicalResult lowerLinear(qnt::LinearOp op, Lowering &lowering);
 mlir::LogicalResult lowerLookup(qnt::LookupOp op, Lowering &lowering);
 
 /// What activations are rounded to, and multiplied in, for a format's weights under `act`: f32, bf16, fp8, int8,
-/// int8-static or fp8-static; an error where that cannot be. `auto` takes int8 where codes are small integers; where
-/// the program is for GPUs alone, else fp8 where they are such numbers, and bf16; otherwise f32.
+/// int8-static, fp8-static, or numbers in the blocks of nvfp4, mxfp8 or mxfp4; an error where that cannot be. `auto`
+/// takes int8 where codes are small integers; where the program is for GPUs alone, else fp8 where they are such
+/// numbers, and bf16; otherwise f32.
 llvm::Expected<llvm::StringRef> chooseComputeType(const class Format &format, llvm::StringRef act, bool onGpus);
 
 /// The instruction that multiplies on a target, for plans and manifests.

@@ -120,8 +120,8 @@ private:
 } // namespace
 
 DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
-                                     std::optional<float> scale, Dim tokens) {
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}", int(type), layout.block, layout.chunkColumns(),
+                                     std::optional<float> scale, Dim tokens, StringRef from) {
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}", from, int(type), layout.block, layout.chunkColumns(),
                                   llvm::bit_cast<uint32_t>(scale.value_or(0)));
   if (const auto *found = lowering.shared(x, key))
     return {(*found)[0], (*found)[1], (*found)[2]};

@@ -75,12 +75,12 @@ private:
           for (auto [i, number] : llvm::enumerate(decoder.floats(lanes(chunk)))) {
             Value weight = zero ? Value(arith::SubFOp::create(b, number, zero)) : number;
             Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i)));
-            if (columns % step && !isPadded) // what stands beyond the row is 0, and reads its last activation
+            if (columns % step && !isPadded) // what stands beyond the row reads its last activation
               column = k.min(column, k.constant(columns - 1));
             column = k.add(first, column);
             for (int c = 0; c < count; ++c) {
               Value x = k.loadAt(values, k.add(k.mul(numbers[c], k.constant(stride)), column), element);
-              if (columns % step && zero)
+              if (columns % step && (zero || !isPadded)) // and need not express 0
                 x = k.select(k.less(k.mul(chunk, k.constant(step)), k.constant(columns - int64_t(i))), x,
                              k.constantF32(0));
               sum[c] = t.fma(weight, x, sum[c]);

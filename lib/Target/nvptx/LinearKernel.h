@@ -33,9 +33,9 @@ int64_t activationStride(const PackedLayout &layout, int64_t activationBytes);
 
 /// Rounds `x` for all linear operations that read it with such blocks, to nearest even: int8 and fp8 (e4m3) symmetric,
 /// with the scale that maps a block's largest magnitude to 127 and 448.
-/// Where a scale is given, int8 activations all have it.
+/// Where a scale is given, int8 activations all have it. `from` names what `x` holds in place of the operation's input.
 DeviceActivations roundOnDevice(Lowering &lowering, mlir::Value x, const PackedLayout &layout, ComputeType type,
-                                std::optional<float> scale, Dim tokens);
+                                std::optional<float> scale, Dim tokens, llvm::StringRef from = "");
 
 /// Every weight is read and decoded once for `count` tokens. Activations of float32 are read where they are.
 void emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count, const DeviceActivations &activations);

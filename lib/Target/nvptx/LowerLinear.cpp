@@ -1,17 +1,20 @@
 #include "Linear.h"
-#include "LinearKernel.h"
+#include "ScaledProduct.h"
 #include "WarpgroupUnit.h"
+#include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
 using namespace qcc;
 
 bool qcc::hasMatrixUnit(const DeviceFacts &facts, llvm::StringRef act, const PackedLayout &layout) {
-  return hasManyTokens(facts, layout, computeTypeOf(act));
+  return scaledKind(facts, act, layout) || hasManyTokens(facts, layout, computeTypeOf(act));
 }
 
 llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef act, const PackedLayout *layout) {
   if (!layout)
     return "fma.rn.f32"; // of convolutions, of codes in int32
+  if (auto kind = scaledKind(facts, act, *layout))
+    return scaledInstruction(facts, *kind);
   if (!hasMatrixUnit(facts, act, *layout))
     return computeTypeOf(act) == ComputeType::Int8 ? "dp4a" : "fma.rn.f32";
   ComputeType type = computeTypeOf(act);
@@ -40,10 +43,28 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   std::optional<float> scale;
   if (auto given = op.getScale())
     scale = given->convertToFloat();
+  auto rounding = BlockRounding::of(op.getAct());
+  std::optional<ScaledKind> kind;
+  BlockActivations blocks;
+  Value own = lowering.storage(op.getX());
+  llvm::scope_exit restore([&] { lowering.bind(op.getX(), own); });
+  if (rounding) {
+    kind = scaledKind(*lowering.facts.device, op.getAct(), linear.layout);
+    blocks = roundToBlocks(lowering, op.getX(), *rounding, linear.layout, linear.tokens, fewTokens, kind.has_value());
+    if (blocks.floats)
+      lowering.bind(op.getX(), blocks.floats); // until the end of this function
+    if (kind || !hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
+      linear.type = ComputeType::F32;
+  }
   if (linear.type != ComputeType::F32)
-    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens);
+    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens,
+                                rounding ? op.getAct() : "");
   auto emitMany = [&] {
-    if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
+    if (kind && hasTensorMemory(*lowering.facts.device))
+      emitTensorMemoryProduct(lowering, linear, *kind, *rounding, blocks);
+    else if (kind)
+      emitScaledProduct(lowering, linear, *kind, *rounding, blocks);
+    else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
       emitFewTokens(lowering, linear, fewTokens, activations);

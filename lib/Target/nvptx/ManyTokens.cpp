@@ -116,7 +116,7 @@ private:
     Value from = k.mul(tile, k.constant(rowBytes)), to = stageAt(stage);
     if (warpgroups)
       return copySwizzled(from, to, bytes), copyStatistics(tile, stage, blocks + (tail != 0));
-    forEachPiece(tokenCount() * (bytes / copyBytes), [&](Value piece) {
+    t.share(tokenCount() * (bytes / copyBytes), [&](Value piece) {
       Value token = k.div(piece, k.constant(bytes / copyBytes)), part = k.rem(piece, k.constant(bytes / copyBytes));
       Value offset = k.mul(part, k.constant(copyBytes));
       Value source = k.add(k.mul(sourceToken(token), k.constant(activationStride(layout, unit.activationBytes()))),
@@ -130,7 +130,7 @@ private:
   /// each is zero.
   void copySwizzled(Value from, Value to, int64_t bytes) {
     int64_t pieces = rowBytes / copyBytes;
-    forEachPiece(tokenCount() * pieces, [&](Value piece) {
+    t.share(tokenCount() * pieces, [&](Value piece) {
       Value token = k.div(piece, k.constant(pieces)), part = k.rem(piece, k.constant(pieces));
       Value place = arith::XOrIOp::create(b, part, k.rem(token, k.constant(8)));
       Value target = t.at(to, k.add(k.mul(token, k.constant(rowStride)), k.mul(place, k.constant(copyBytes))));
@@ -149,7 +149,7 @@ private:
 
   void copyStatistics(Value tile, Value stage, int64_t count) {
     auto statistics = [&](Value array, bool isSum) {
-      forEachPiece(tokenCount() * count, [&](Value piece) {
+      t.share(tokenCount() * count, [&](Value piece) {
         Value token = k.rem(piece, k.constant(tokenCount())), block = k.div(piece, k.constant(tokenCount()));
         Value source = k.add(k.mul(sourceToken(token), k.constant(layout.blocks())),
                              k.add(k.mul(tile, k.constant(perTile)), block));
@@ -164,17 +164,6 @@ private:
   }
 
   Value sourceToken(Value token) { return k.min(k.add(firstToken, token), lastToken); }
-
-  /// body(piece) for `count` pieces, shared out among the threads.
-  void forEachPiece(int64_t count, llvm::function_ref<void(Value)> body) {
-    for (int64_t first = 0; first < count; first += blockThreads) {
-      Value piece = k.add(t.thread(), k.constant(first));
-      if (first + blockThreads <= count)
-        body(piece);
-      else
-        k.when(k.less(piece, k.constant(count)), [&] { body(piece); });
-    }
-  }
 
   void copyPiece(Value from, Value to, int64_t bytes) {
     if (copiesAhead) {

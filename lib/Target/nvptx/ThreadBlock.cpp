@@ -62,6 +62,16 @@ Value ThreadBlock::shared(int64_t bytes, int64_t alignment) {
   return at(sharedBase, offset);
 }
 
+void ThreadBlock::share(int64_t count, llvm::function_ref<void(Value)> body) {
+  for (int64_t first = 0; first < count; first += threads) {
+    Value i = k.add(threadNumber, k.constant(first));
+    if (first + threads <= count)
+      body(i);
+    else
+      k.when(k.less(i, k.constant(count)), [&] { body(i); });
+  }
+}
+
 Value ThreadBlock::at(Value base, Value offset) {
   return LLVM::GEPOp::create(b, base.getType(), i8, base, ArrayRef<LLVM::GEPArg>{offset},
                              LLVM::GEPNoWrapFlags::inbounds);

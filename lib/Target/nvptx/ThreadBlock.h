@@ -36,6 +36,9 @@ public:
   /// `bytes` bytes of the block's shared memory at a multiple of `alignment`; each call gives another part.
   mlir::Value shared(int64_t bytes, int64_t alignment = 16);
 
+  /// body(i) for i in [0, count), shared out among the threads: written out one after another.
+  void share(int64_t count, llvm::function_ref<void(mlir::Value)> body);
+
   // Memory; offsets are in bytes.
   mlir::Value at(mlir::Value base, mlir::Value offset);
   mlir::Value at(mlir::Value base, int64_t offset);
