@@ -59,8 +59,7 @@ private:
   void finish(ValueRange state, Value chunk);
 
   Value number(const StoredRows &rows, Value data, Value start, Value position, Value i) {
-    Value place = k.add(k.add(start, k.mul(position, k.dim(rows.position))), i);
-    return castNumber(b, k.loadAt(data, place, rows.element), computeType(rows.element), t.f32);
+    return rows.load(k, data, k.add(start, k.mul(position, k.dim(rows.position))), i, t.f32);
   }
   Value place(Value area, Value row, int64_t line, Value column) {
     return t.at(area, k.mul(k.add(k.mul(row, k.constant(line)), column), k.constant(4)));
