@@ -113,6 +113,42 @@ BlockScale Format::chooseScale(float lowest, float highest, float tensorScale) c
   return result;
 }
 
+BlockScaleValues Format::chooseScale(EncodePrimitives &p, Primitives::Value lowest, Primitives::Value highest) const {
+  using Number = Primitives::Value;
+  Number none = p.real(0);
+  lowest = p.smaller(none, lowest), highest = p.larger(none, highest);
+  BlockScaleValues result;
+  result.zero = p.integer(0);
+  if (!hasZero) {
+    Number amax = p.larger(highest, p.multiply(lowest, p.real(-1)));
+    result.code = scale->codeOf(p, scale->wanted(p, amax, element->largest()));
+    result.value = scale->decode(p, result.code);
+    return result;
+  }
+  constexpr float limit = std::numeric_limits<float>::max() / 4;
+  constexpr float most = 1 << 20; // more steps than any element has, and few enough to be rounded
+  lowest = p.larger(lowest, p.real(-limit)), highest = p.smaller(highest, p.real(limit));
+  const float top = element->largest();
+  const int32_t unit = scale->bits() == 32 ? 0x100 : 1;
+  Number minusLowest = p.multiply(lowest, p.real(-1));
+  Number code = scale->codeOf(p, p.divide(p.addFloats(highest, minusLowest), p.real(top)));
+  code = p.bitAnd(p.add(code, p.integer(unit / 2)), ~uint32_t(unit - 1));
+  Number value = scale->decode(p, code);
+  Number above = p.smaller(p.divide(highest, value), p.real(most));
+  Number below = p.smaller(p.divide(minusLowest, value), p.real(most));
+  Number steps = p.add(p.nearest(above), p.nearest(below));
+  Number lessCode = p.add(code, p.integer(-unit));
+  Number less = p.select(p.isLess(code, p.integer(unit)), none, scale->decode(p, lessCode));
+  Number isClose = p.isLessFloat(p.multiply(value, p.real(0.998f)), less);
+  Number never = p.isLess(p.integer(0), p.integer(0));
+  Number shrinks = p.select(p.isLess(steps, p.integer(int32_t(top))), isClose, never);
+  result.code = p.select(shrinks, lessCode, code);
+  result.value = p.select(shrinks, less, value);
+  Number zero = p.nearest(p.smaller(p.divide(minusLowest, result.value), p.real(top)));
+  result.zero = p.select(p.isLessFloat(none, result.value), zero, p.integer(0));
+  return result;
+}
+
 EncodedMatrix Format::allocate(int64_t rows, int64_t columns, float tensorScale) const {
   EncodedMatrix result;
   result.rows = rows;

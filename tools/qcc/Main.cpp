@@ -47,6 +47,12 @@ static cl::opt<std::string> act(
     cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, in blocks nvfp4, mxfp8, mxfp4, or with "
              "scales from data int8-static (convolutions too), fp8-static"),
     cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> cacheFormat(
+    "kv",
+    cl::desc("The format that a session keeps KV caches in: float32, bfloat16, float16, fp8, int8, int4 or "
+             "another one with a scale for each block of a row; two of them, separated by a comma, for keys "
+             "and values (default: the model's own type)"),
+    cl::value_desc("F"), cl::cat(category));
 static cl::opt<std::string> ranges("ranges",
                                    cl::desc("How static scales are made of data: minmax (default), average, "
                                             "percentile, mse, entropy"),
@@ -275,6 +281,7 @@ int main(int argc, char **argv) {
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;
+  options.cacheFormat = cacheFormat;
   if (llvm::Error error = checkRangeRule(ranges))
     return fail("--ranges=" + ranges + ": " + llvm::toString(std::move(error)));
   options.ranges = ranges;

@@ -28,6 +28,7 @@ struct CompileOptions {
   bool plansOnly = false;         // nothing is to be computed from weights or data
   std::string lastLogits;         // the output that is computed for the last position alone; empty: none
   bool states = true;             // whether KV caches become states of the session
+  std::string cacheFormat;        // of those, or of keys and of values: "int8,int4"; empty: the model's own type
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::vector<std::string> calibration;     // npz files of inputs
