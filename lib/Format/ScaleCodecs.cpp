@@ -8,8 +8,17 @@ using namespace qcc;
 using llvm::StringRef;
 
 float ScaleCodec::value(uint32_t code) const {
-  HostReader reader;
-  return float(decode(reader, reader.integer(int32_t(code))).number);
+  auto decoded = [this](uint32_t code) {
+    HostReader reader;
+    return float(decode(reader, reader.integer(int32_t(code))).number);
+  };
+  if (bits() > 16)
+    return decoded(code);
+  std::call_once(once, [&] {
+    for (uint32_t i = 0; i < 1u << bits(); ++i)
+      table.push_back(decoded(i));
+  });
+  return table[code];
 }
 
 namespace {

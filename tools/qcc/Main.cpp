@@ -58,9 +58,10 @@ static cl::opt<std::string> ranges("ranges",
                                             "percentile, mse, entropy"),
                                    cl::value_desc("R"), cl::init("minmax"), cl::cat(category));
 static cl::opt<std::string> budget("budget",
-                                   cl::desc("Size that formats are chosen for, where --fmt is auto or a list: bits per "
-                                            "weight of linear operations, or bytes of all weights"),
-                                   cl::value_desc("4.5bpw|80MB"), cl::cat(category));
+                                   cl::desc("What formats are chosen for, where --fmt is auto or a list: bits per "
+                                            "weight of linear operations, bytes of all weights, or the time of linear "
+                                            "operations for one token"),
+                                   cl::value_desc("4.5bpw|80MB|2.5ms"), cl::cat(category));
 static cl::opt<std::string>
     mostDivergence("max-kld",
                    cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "

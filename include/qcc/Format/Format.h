@@ -122,6 +122,10 @@ public:
   /// 0: none needed.
   virtual float tensorScaleFor() const { return 0; }
   float value(uint32_t code) const;
+
+private:
+  mutable std::once_flag once;
+  mutable std::vector<float> table; // of all codes, where they have at most 16 bits
 };
 
 /// The scale that a block is given.

@@ -19,7 +19,7 @@ struct CompileOptions {
   std::string method = "rtn";     // how the numbers of quantized weights are chosen
   std::string act = "auto";       // compute type of activations
   std::string ranges = "minmax";  // how static scales are made of what was seen on data
-  std::string budget;             // of formats that are chosen among several: 4.5bpw or 80MB; empty: none
+  std::string budget;             // of formats that are chosen among several: 4.5bpw, 80MB or 2.5ms; empty: none
   double mostDivergence = 0;      // KL divergence that chosen formats may have; 0: whatever the budget allows
   bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
   bool quantizes = true;          // whether products with constants become linear operations
