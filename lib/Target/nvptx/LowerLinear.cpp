@@ -1,6 +1,5 @@
 #include "Linear.h"
 #include "LinearKernel.h"
-#include "WarpgroupUnit.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -18,7 +17,10 @@ llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef
   return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
-static constexpr int fewTokens = 4; // that one pass over the weights serves
+Value qcc::isAtMost(Lowering &lowering, Dim dim, int64_t count) {
+  Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
+  return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(dim), bound);
+}
 
 LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   auto weight = op.getWeight().getDefiningOp<qnt::WeightOp>();
@@ -43,7 +45,9 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   if (linear.type != ComputeType::F32)
     activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens);
   auto emitMany = [&] {
-    if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
+    if (usesWarpgroups(*lowering.facts.device, linear.layout, linear.type))
+      emitWarpgroupTokens(lowering, linear, activations, {64, 1, 3});
+    else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
       emitFewTokens(lowering, linear, fewTokens, activations);
@@ -55,11 +59,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitFewTokens(lowering, linear, *known <= 1 ? 1 : fewTokens, activations);
     return success();
   }
-  auto atMost = [&](int64_t count) -> Value {
-    Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
-    return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(linear.tokens),
-                                 bound);
-  };
+  auto atMost = [&](int64_t count) { return isAtMost(lowering, linear.tokens, count); };
   lowering.branch(
       atMost(1), [&] { emitFewTokens(lowering, linear, 1, activations); },
       [&] {
