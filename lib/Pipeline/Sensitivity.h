@@ -9,8 +9,7 @@ namespace qcc {
 /// Runs the float program and changed ones on samples and compares their outputs.
 class OutputComparison {
 public:
-  explicit OutputComparison(Compilation &compilation)
-      : c(compilation), cache(compilation.options.codeCache) {}
+  explicit OutputComparison(Compilation &compilation) : c(compilation), cache(compilation.options.codeCache) {}
 
   /// Samples that do where harms are compared with one another.
   static constexpr size_t comparedSamples = 2;
