@@ -104,6 +104,8 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
 }
 
 FailureOr<llvm::json::Object> qcc::wholePlan(Compilation &c) {
+  if (c.code.empty() || c.code.front().object.empty())
+    return planOf(c);
   FailureOr<int64_t> bytes = c.artifactBytes();
   FailureOr<MemoryNeed> need = memoryNeed(c, c.code.front());
   if (failed(bytes) || failed(need))
@@ -203,6 +205,8 @@ void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
       os << ": " << *bytes << " bytes";
     os << "\n";
   }
-  os << "artifact: " << *all.getInteger("artifact_bytes") << " bytes\n";
-  printMemory(os, *all.getObject("memory"));
+  if (auto bytes = all.getInteger("artifact_bytes"))
+    os << "artifact: " << *bytes << " bytes\n";
+  if (const llvm::json::Object *memory = all.getObject("memory"))
+    printMemory(os, *memory);
 }

@@ -19,7 +19,7 @@ def qcc(*options):
 
 
 def linears(*options):
-    done = qcc("--print-plan=json", *options)
+    done = qcc("--print-plan=json", "--emit=tiled", *options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["linears"]
 
