@@ -198,11 +198,14 @@ LogicalResult qcc::applyStaticScales(Compilation &c) {
 }
 
 LogicalResult qcc::storeCaches(Compilation &c) {
-  if (c.options.cacheFormat.empty())
+  auto said = cacheFormat(c);
+  if (failed(said))
+    return failure();
+  if (said->first.empty())
     return success();
   std::vector<CachedKeys> all;
   std::vector<WantedRange> wanted;
-  if (failed(storeCaches(*c.module, c.options.cacheFormat, c.module->getLoc())))
+  if (failed(storeCaches(*c.module, said->first, said->second)))
     return failure();
   for (const CachedKeys &keys : cachedKeys(*c.module)) {
     wanted.push_back({keys.keys(), formatNamed("int8"), false, true});
