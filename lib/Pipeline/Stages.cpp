@@ -21,7 +21,6 @@
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Pipeline/HostRun.h"
 #include "qcc/Target/Linear.h"
-#include "qcc/Tile/StateStorage.h"
 #include "qcc/Tile/ToLlvm.h"
 #include "llvm/Support/Path.h"
 
@@ -84,9 +83,8 @@ static LogicalResult calibrateStage(Compilation &c) {
 static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
-  return success(
-      succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)) &&
-      (c.options.cacheFormat.empty() || succeeded(storeCaches(*c.module, c.options.cacheFormat, c.module->getLoc()))));
+  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)) &&
+                 succeeded(storeCaches(c)));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
