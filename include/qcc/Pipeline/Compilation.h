@@ -33,6 +33,7 @@ struct CompileOptions {
   std::vector<std::string> calibration;     // npz files of inputs
   std::string calibrationCache;             // a folder for what methods have made; empty: none
   size_t measuredSamples = 8;               // of the calibration data, that the quality in the manifest is measured on
+  std::string ptxas = "none";               // that compiles kernels for GPUs: see findPtxas
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
 
@@ -44,6 +45,7 @@ struct TargetCode {
   mlir::OwningOpRef<mlir::ModuleOp> module; // tiled, then lowered
   llvm::SmallVector<char, 0> object;        // the shared object
   llvm::SmallVector<char, 0> deviceCode;    // PTX, where the target is a device
+  llvm::SmallVector<char, 0> cubin;         // that compiled, where there is an assembler
   std::vector<std::string> nodes;           // by the numbers of run-time errors
   std::string cacheKey;                     // of the tiled program, where code is shared
 };
