@@ -41,7 +41,8 @@ LogicalResult LinearOp::verify() {
     return emitOpError("multiplies ") << x.getShape().back() << " inputs with a weight that has " << w.getDimSize(1);
   if (y.getShape().back() != w.getDimSize(0))
     return emitOpError("has ") << y.getShape().back() << " outputs, but its weight has " << w.getDimSize(0);
-  if (!llvm::is_contained({"f32", "bf16", "fp8", "int8", "int8-static", "fp8-static"}, getAct()))
+  if (!llvm::is_contained({"f32", "bf16", "fp8", "int8", "int8-static", "fp8-static", "nvfp4", "mxfp8", "mxfp4"},
+                          getAct()))
     return emitOpError("has the unknown compute type '") << getAct() << "'";
   // While the program is calibrated, there is none yet.
   if (getScale() && (getAct() != "int8-static" || !(getScale()->convertToFloat() > 0)))

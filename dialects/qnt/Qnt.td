@@ -39,7 +39,8 @@ def Qnt_LinearOp : Qnt_Op<"linear", [Pure]> {
   let description = [{
     `x` has any rank, its last dimension is the weight's second; `weight` is outputs × inputs in a format. `act` is the compute type: "f32"; "bf16": activations
     are rounded to it, sums are float32; "fp8": rounded to e4m3 with a scale for each token and block of inputs; "int8": activations are quantized when the program runs, symmetric, with a scale for each token and block of inputs; "int8-static": the same codes,
-    all with the scale `scale`; "fp8-static": float32, of inputs that have been rounded to 8-bit floats before.
+    all with the scale `scale`; "fp8-static": float32, of inputs that have been rounded to 8-bit floats before; "nvfp4", "mxfp8", "mxfp4": activations are rounded to the
+    numbers of that format when the program runs, each token on its own.
 
     ```mlir
     %y = qnt.linear %x, %w act "int8" : (tensor<?x64xf32>, tensor<172x64xf32>) -> tensor<?x172xf32>

@@ -51,6 +51,9 @@ private:
     if (linear.getAct() == "int8")
       return linear.emitError("quantizes its input when the program runs, which QuantizeLinear does not: use "
                               "--act=int8-static, or --act=f32 for weights alone");
+    if (linear.getAct().starts_with("mx") || linear.getAct().starts_with("nv"))
+      return linear.emitError("rounds its input to '")
+             << linear.getAct() << "' when the program runs, which the model has no nodes for: use --act=f32";
     if (!linear.getScale())
       return x;
     Value scale = constant<float>({}, b.getF32Type(), linear.getScale()->convertToFloat(), "scale");

@@ -17,6 +17,7 @@ static bool isTwosComplement(const std::vector<int8_t> &table, unsigned bits) {
 PackedLayout PackedLayout::of(const Format &format, int64_t rows, int64_t columns) {
   PackedLayout layout;
   layout.rows = rows, layout.columns = columns;
+  layout.element = format.element->name(), layout.scale = format.scale->name();
   layout.codeBits = format.element->bits();
   // A scale per block of one row stands with the block. One that covers more columns or more rows is a factor of the
   // whole row's sum, or is repeated for each row.

@@ -17,11 +17,11 @@ pytestmark = pytest.mark.skipif(not (BUILD / "lib/libqcc-emulated-cuda.so").exis
 RNG = np.random.default_rng(11)
 
 
-def linear():
+def linear(tokens=40):
     weights = RNG.standard_normal((640, 256), dtype=np.float32)
     value = lambda name, width: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["tokens", width])
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "linear", [value("x", 640)], [value("y", 256)], [numpy_helper.from_array(weights, "w")])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), {"x": RNG.standard_normal((40, 640), dtype=np.float32)}
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), {"x": RNG.standard_normal((tokens, 640), dtype=np.float32)}
 
 
 def normal(*shape):
@@ -61,6 +61,16 @@ KINDS = {
     "a fence of products": (r"wgmma\.fence[^;\n]*;", withoutIt),
     "a commit of products": (r"wgmma\.commit_group[^;\n]*;", withoutIt),
     "a wait for products": (r"wgmma\.wait_group[^;\n]*;", withoutIt),
+    "a copy to tensor memory": (r"tcgen05\.cp\.[^;\n]*;", withoutIt),
+    "a commit of a thread's products": (r"tcgen05\.commit[^;\n]*;", withoutIt),
+    "a wait at a barrier in memory": (r"mbarrier\.try_wait[^;\n]*;\n@!p bra[^;\n]*;", withoutIt),
+    "a wait for tensor memory": (r"tcgen05\.wait::ld[^;\n]*;", withoutIt),
+    "tensor memory given back": (r"tcgen05\.dealloc[^;\n]*;", withoutIt),
+    "a product": (r"tcgen05\.mma[^;\n]*;", withoutIt),
+    "whether a product goes on": (r"setp\.ne\.b32 p, %r\d+, 0;", lambda found: re.sub(r"%r\d+", "0", found.group())),
+    "the order of pieces": (r"\b4611756662049472512\b", lambda found: "70643622084608"),
+    "the lines between eights": (r"\b4611756662049472512\b", lambda found: "4611756524610519040"),
+    "the thread that has scales": (r"\{(%rs\d+), (?!\1)%rs\d+\}", lambda found: f"{{{found.group(1)}, {found.group(1)}}}"),
     "a store to shared memory": (r"st\.shared[^;\n]*;", withoutIt),
     "the place of a tile": (r"ldmatrix[^;]*\[%\w+\];", lambda found: re.sub(r"(\d)\];", lambda digit: f"{int(digit.group(1)) ^ 1}];", found.group())),
     "an exchange between lanes": (r"shfl\.sync[^;\n]*;", withoutIt),
@@ -69,6 +79,8 @@ KINDS = {
 COPIES = ["a wait for copies", "one group of a wait for copies", "a commit of copies", "a copy"]
 PRODUCTS = ["a fence of the proxy", "a fence of products", "a commit of products", "a wait for products"]
 TILES = ["a store to shared memory", "the place of a tile"]
+TENSOR = ["a copy to tensor memory", "a commit of a thread's products", "a wait at a barrier in memory", "a wait for tensor memory", "tensor memory given back", "a product", "whether a product goes on",
+          "the order of pieces", "the lines between eights", "a fence of the proxy"]
 EXCHANGES = ["a barrier", "a store to shared memory", "an exchange between lanes"]
 # The model and its inputs, what it is compiled with, the kernel that the run executes, what to break there, and how many barriers only order the
 # threads of a warp, which the emulator takes as ordered, or stand behind the last step of a loop.
@@ -76,6 +88,8 @@ CASES = {
     "linear on sm_75": (linear, ["--target=sm_75", "--fmt=int8", "--act=int8"], "_mma$", ["a barrier", "a store to shared memory", "the place of a load"], 1),
     "linear on sm_80": (linear, ["--target=sm_80", "--fmt=int4-g32", "--act=int8"], "_mma$", ["a barrier", *COPIES, "the place of a load"], 1),
     "linear on sm_90a": (linear, ["--target=sm_90a", "--fmt=fp8", "--act=fp8"], "_mma$", ["a barrier", *COPIES, *PRODUCTS], 1),
+    "linear in blocks on sm_120a": (lambda: linear(64), ["--target=sm_120a", "--fmt=nvfp4", "--head-fmt=nvfp4", "--act=nvfp4"], "_scaled$", ["a barrier", *COPIES, "the thread that has scales", "the place of a load"], 1),
+    "linear in blocks on sm_100a": (linear, ["--target=sm_100a", "--fmt=mxfp8", "--act=mxfp8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR, "a store to shared memory"], 1),
     "attention of many": (lambda: attention(70), ["--target=sm_80"], "attention_1$", EXCHANGES, 1),
     "attention of few": (lambda: attention(2), ["--target=sm_80"], "attention$", EXCHANGES, 1),
     "attention on matrix units": (lambda: attention(70, "float16"), ["--target=sm_80"], "attention_f16$", ["a barrier", *TILES, "an exchange between lanes"], 0),

@@ -22,6 +22,7 @@ struct PackedLayout {
   static constexpr int64_t freeBlock = 128;
 
   int64_t rows = 0, columns = 0;
+  llvm::StringRef element, scale; // the codecs' names
   unsigned codeBits = 32;
   int64_t block = 0;      // columns
   int64_t scaleBytes = 0; // of a row in a block

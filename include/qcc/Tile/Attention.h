@@ -2,14 +2,16 @@
 #pragma once
 
 #include "qcc/Tile/Lowering.h"
+#include "qcc/Tile/RowCodec.h"
 
 namespace qcc {
 
 /// Rows of keys or values in storage: a row is a number of consecutive elements; the rest are strides between rows, in
-/// elements.
+/// elements. Where rows have a layout, strides and offset are in bytes.
 struct StoredRows {
   mlir::Value storage; // as the host has it
   mlir::Type element;
+  const RowLayout *layout = nullptr;
   Dim offset, batch, head, position;
 
   /// The rows of a tensor (batch, heads, positions, size) or (batch, positions, heads * size), or of one half of a pair

@@ -75,12 +75,12 @@ private:
           for (auto [i, number] : llvm::enumerate(decoder.floats(lanes(chunk)))) {
             Value weight = zero ? Value(arith::SubFOp::create(b, number, zero)) : number;
             Value column = k.add(k.mul(chunk, k.constant(step)), k.constant(int64_t(i)));
-            if (columns % step && !isPadded) // what stands beyond the row is 0, and reads its last activation
+            if (columns % step && !isPadded) // what stands beyond the row reads its last activation
               column = k.min(column, k.constant(columns - 1));
             column = k.add(first, column);
             for (int c = 0; c < count; ++c) {
               Value x = k.loadAt(values, k.add(k.mul(numbers[c], k.constant(stride)), column), element);
-              if (columns % step && zero)
+              if (columns % step && (zero || !isPadded)) // and need not express 0
                 x = k.select(k.less(k.mul(chunk, k.constant(step)), k.constant(columns - int64_t(i))), x,
                              k.constantF32(0));
               sum[c] = t.fma(weight, x, sum[c]);
@@ -166,14 +166,7 @@ private:
           }
           Value token = k.add(firstToken, k.div(i, k.constant(rows)));
           Value output = k.add(k.mul(tile, k.constant(rows)), k.rem(i, k.constant(rows)));
-          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
-            if (layout.hasRowScales) {
-              Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
-              sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
-            }
-            Value y = linear.op.getY();
-            k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
-          });
+          linear.store(t, packed, tokens, token, output, sum);
         },
         blockThreads);
   }

@@ -1,24 +1,30 @@
 #include "Linear.h"
 #include "LinearKernel.h"
-#include "WarpgroupUnit.h"
+#include "ScaledProduct.h"
+#include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
 using namespace qcc;
 
 bool qcc::hasMatrixUnit(const DeviceFacts &facts, llvm::StringRef act, const PackedLayout &layout) {
-  return hasManyTokens(facts, layout, computeTypeOf(act));
+  return scaledKind(facts, act, layout) || hasManyTokens(facts, layout, computeTypeOf(act));
 }
 
 llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef act, const PackedLayout *layout) {
   if (!layout)
     return "fma.rn.f32"; // of convolutions, of codes in int32
+  if (auto kind = scaledKind(facts, act, *layout))
+    return scaledInstruction(facts, *kind);
   if (!hasMatrixUnit(facts, act, *layout))
     return computeTypeOf(act) == ComputeType::Int8 ? "dp4a" : "fma.rn.f32";
   ComputeType type = computeTypeOf(act);
   return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
-static constexpr int fewTokens = 4; // that one pass over the weights serves
+Value qcc::isAtMost(Lowering &lowering, Dim dim, int64_t count) {
+  Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
+  return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(dim), bound);
+}
 
 LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   auto weight = op.getWeight().getDefiningOp<qnt::WeightOp>();
@@ -40,10 +46,30 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   std::optional<float> scale;
   if (auto given = op.getScale())
     scale = given->convertToFloat();
+  auto rounding = BlockRounding::of(op.getAct());
+  std::optional<ScaledKind> kind;
+  BlockActivations blocks;
+  Value own = lowering.storage(op.getX());
+  llvm::scope_exit restore([&] { lowering.bind(op.getX(), own); });
+  if (rounding) {
+    kind = scaledKind(*lowering.facts.device, op.getAct(), linear.layout);
+    blocks = roundToBlocks(lowering, op.getX(), *rounding, linear.layout, linear.tokens, fewTokens, kind.has_value());
+    if (blocks.floats)
+      lowering.bind(op.getX(), blocks.floats); // until the end of this function
+    if (kind || !hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
+      linear.type = ComputeType::F32;
+  }
   if (linear.type != ComputeType::F32)
-    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens);
+    activations = roundOnDevice(lowering, op.getX(), linear.layout, linear.type, scale, linear.tokens,
+                                rounding ? op.getAct() : "");
   auto emitMany = [&] {
-    if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
+    if (kind && hasTensorMemory(*lowering.facts.device))
+      emitTensorMemoryProduct(lowering, linear, *kind, *rounding, blocks);
+    else if (kind)
+      emitScaledProduct(lowering, linear, *kind, *rounding, blocks);
+    else if (usesWarpgroups(*lowering.facts.device, linear.layout, linear.type))
+      emitWarpgroupTokens(lowering, linear, activations, {64, 1, 3});
+    else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
       emitFewTokens(lowering, linear, fewTokens, activations);
@@ -55,11 +81,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitFewTokens(lowering, linear, *known <= 1 ? 1 : fewTokens, activations);
     return success();
   }
-  auto atMost = [&](int64_t count) -> Value {
-    Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
-    return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(linear.tokens),
-                                 bound);
-  };
+  auto atMost = [&](int64_t count) { return isAtMost(lowering, linear.tokens, count); };
   lowering.branch(
       atMost(1), [&] { emitFewTokens(lowering, linear, 1, activations); },
       [&] {

@@ -1,4 +1,5 @@
 #include "MatrixUnit.h"
+#include "../BlockRounding.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -7,7 +8,9 @@ ComputeType qcc::computeTypeOf(llvm::StringRef act) {
   return act.starts_with("int8") ? ComputeType::Int8
          : act == "fp8"          ? ComputeType::Fp8
          : act == "bf16"         ? ComputeType::Bf16
-                                 : ComputeType::F32;
+         // Numbers of block formats are bfloat16 ones, scales and all.
+         : BlockRounding::of(act) ? ComputeType::Bf16
+                                  : ComputeType::F32;
 }
 
 bool MatrixUnit::has(const DeviceFacts &facts, ComputeType type) {
@@ -38,7 +41,6 @@ llvm::StringRef MatrixUnit::instruction(const DeviceFacts &facts, ComputeType ty
   return "";
 }
 
-/// Of one row, the words that the instructions take, in the order of columns.
 MatrixUnit::Registers MatrixUnit::wordsOf(ArrayRef<Value> lanes) {
   Registers words;
   for (Value lane : lanes) {

@@ -29,6 +29,22 @@ Value ThreadBlock::intrinsic(Type type, StringRef name, ValueRange arguments) {
 void ThreadBlock::barrier() { NVVM::Barrier0Op::create(b); }
 void ThreadBlock::warpBarrier() { NVVM::SyncWarpOp::create(b, integer(-1)); }
 
+void ThreadBlock::warpBarrier() { NVVM::SyncWarpOp::create(b, integer(-1)); }
+
+SmallVector<Value> ThreadBlock::assembly(StringRef text, StringRef constraints, ValueRange operands,
+                                         ArrayRef<Type> results) {
+  Type type = results.empty()       ? Type(LLVM::LLVMVoidType::get(b.getContext()))
+              : results.size() == 1 ? results.front()
+                                    : LLVM::LLVMStructType::getLiteral(b.getContext(), results);
+  auto op = LLVM::InlineAsmOp::create(b, type, operands, text, constraints, /*has_side_effects=*/true,
+                                      /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
+                                      ArrayAttr());
+  SmallVector<Value> values;
+  for (size_t i = 0; i < results.size(); ++i)
+    values.push_back(results.size() == 1 ? op.getRes() : LLVM::ExtractValueOp::create(b, op.getRes(), int64_t(i)));
+  return values;
+}
+
 Value ThreadBlock::shuffleXor(Value value, int mask) {
   Type type = value.getType();
   Value bits = type == i32 ? value : Value(arith::BitcastOp::create(b, i32, value));
@@ -60,6 +76,16 @@ Value ThreadBlock::shared(int64_t bytes, int64_t alignment) {
   sharedBytes = offset + bytes;
   k.cooperate(threads, sharedBytes);
   return at(sharedBase, offset);
+}
+
+void ThreadBlock::share(int64_t count, llvm::function_ref<void(Value)> body) {
+  for (int64_t first = 0; first < count; first += threads) {
+    Value i = k.add(threadNumber, k.constant(first));
+    if (first + threads <= count)
+      body(i);
+    else
+      k.when(k.less(i, k.constant(count)), [&] { body(i); });
+  }
 }
 
 Value ThreadBlock::at(Value base, Value offset) {

@@ -26,7 +26,7 @@ public:
 
   /// All threads have arrived, and see what the others have written.
   void barrier();
-  /// The same for the threads of a warp.
+  /// The same for the threads of this warp.
   void warpBarrier();
   /// The value of the thread of this warp whose lane number differs in the bits of `mask`; of 32-bit types.
   mlir::Value shuffleXor(mlir::Value value, int mask);
@@ -35,6 +35,9 @@ public:
 
   /// `bytes` bytes of the block's shared memory at a multiple of `alignment`; each call gives another part.
   mlir::Value shared(int64_t bytes, int64_t alignment = 16);
+
+  /// body(i) for i in [0, count), shared out among the threads: written out one after another.
+  void share(int64_t count, llvm::function_ref<void(mlir::Value)> body);
 
   // Memory; offsets are in bytes.
   mlir::Value at(mlir::Value base, mlir::Value offset);
@@ -45,6 +48,9 @@ public:
   mlir::Value integer(int64_t value); // i32
   mlir::Value fma(mlir::Value x, mlir::Value y, mlir::Value sum);
   mlir::Value intrinsic(mlir::Type type, llvm::StringRef name, mlir::ValueRange arguments);
+  /// PTX that stays where it stands, with its results and operands as LLVM's constraints say.
+  llvm::SmallVector<mlir::Value> assembly(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands,
+                                          llvm::ArrayRef<mlir::Type> results = {});
 
 private:
   mlir::Value threadNumber, laneNumber, warpNumber, sharedBase;
