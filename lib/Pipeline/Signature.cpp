@@ -133,8 +133,13 @@ LogicalResult qcc::fillManifest(Compilation &c) {
                     [&](const TargetCode &a, const TargetCode &b) { return demands(a.facts) > demands(b.facts); });
   for (TargetCode &code : c.code) {
     Manifest::Target target{code.facts.name, code.facts.features, "code/" + code.facts.name + ".so"};
-    if (code.facts.device)
-      target.device = {"cuda", {{code.facts.device->architecture, "ptx", "code/" + code.facts.name + ".ptx"}}};
+    if (code.facts.device) {
+      const std::string &architecture = code.facts.device->architecture;
+      target.device.kind = "cuda";
+      for (StringRef kind : {"cubin", "ptx"}) // the runtime takes the first that fits
+        if (kind == "ptx" || !code.cubin.empty())
+          target.device.modules.push_back({architecture, kind.str(), ("code/" + code.facts.name + "." + kind).str()});
+    }
     manifest.targets.push_back(std::move(target));
     if (code.nodes.size() > manifest.nodes.size())
       manifest.nodes = code.nodes;

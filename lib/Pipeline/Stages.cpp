@@ -21,6 +21,7 @@
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Pipeline/HostRun.h"
 #include "qcc/Target/Linear.h"
+#include "qcc/Target/Ptxas.h"
 #include "qcc/Tile/ToLlvm.h"
 #include "llvm/Support/Path.h"
 
@@ -204,16 +205,37 @@ static LogicalResult checkLowered(Compilation &c) {
   return success();
 }
 
+/// PTX to compiled code where there is an assembler. One that was not named and is too old is passed over, and said so.
+static llvm::Error compileKernels(Compilation &c, TargetCode &code) {
+  auto ptxas = findPtxas(c.options.ptxas);
+  if (!ptxas)
+    return ptxas.takeError();
+  if (ptxas->empty())
+    return llvm::Error::success();
+  auto lacks = lacksPtx(*ptxas, *code.facts.device);
+  if (!lacks)
+    return lacks.takeError();
+  if (lacks->empty())
+    return assemblePtx(*ptxas, *code.facts.device, code.deviceCode, code.cubin);
+  if (c.options.ptxas != "auto")
+    return llvm::createStringError(*lacks);
+  emitWarning(UnknownLoc::get(&c.context)) << *lacks << "; the kernels of " << code.facts.name << " are left as PTX";
+  return llvm::Error::success();
+}
+
 static LogicalResult assembleStage(Compilation &c) {
   for (TargetCode &code : c.code) {
-    if (!code.object.empty())
-      continue;
-    llvm::Error error = generateCode(*code.module, code.facts, CodeKind::SharedObject, code.object);
-    if (!error && code.facts.device)
+    bool isKnown = !code.object.empty();
+    llvm::Error error = llvm::Error::success();
+    if (!isKnown)
+      error = generateCode(*code.module, code.facts, CodeKind::SharedObject, code.object);
+    if (!error && !isKnown && code.facts.device)
       error = generateDeviceCode(deviceModule(*code.module), *code.facts.device, CodeKind::Assembly, code.deviceCode);
+    if (!error && code.facts.device)
+      error = compileKernels(c, code);
     if (error)
       return emitError(c.module->getLoc()) << code.facts.name << ": " << llvm::toString(std::move(error));
-    if (c.codeCache)
+    if (c.codeCache && !isKnown)
       keepCode(*c.codeCache, code);
   }
   return fillManifest(c);

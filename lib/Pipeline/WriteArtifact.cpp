@@ -57,6 +57,8 @@ LogicalResult Compilation::writeParts(ArtifactWriter &writer, bool withWeights, 
   for (TargetCode &target : code) {
     std::string name = "code/" + target.facts.name;
     ok = ok && writer.addFile(name + ".so", target.object.data(), target.object.size());
+    if (!target.cubin.empty())
+      ok = ok && writer.addFile(name + ".cubin", target.cubin.data(), target.cubin.size());
     if (target.facts.device)
       ok = ok && writer.addFile(name + ".ptx", target.deviceCode.data(), target.deviceCode.size());
   }

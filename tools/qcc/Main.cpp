@@ -11,6 +11,7 @@
 #include "qcc/Pipeline/CheckStates.h"
 #include "qcc/Pipeline/Plan.h"
 #include "qcc/Pipeline/Quality.h"
+#include "qcc/Target/Ptxas.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/FileSystem.h"
@@ -68,7 +69,7 @@ static cl::opt<std::string>
                             "this; a program beyond it is not written"),
                    cl::value_desc("X"), cl::cat(category));
 static cl::opt<std::string>
-    emit("emit", cl::desc("What to write: a state's name, onnx-qdq, llvm, asm, obj, shared, ptx or artifact"),
+    emit("emit", cl::desc("What to write: a state's name, onnx-qdq, llvm, asm, obj, shared, ptx, cubin or artifact"),
          cl::value_desc("WHAT"), cl::init("artifact"), cl::cat(category));
 static cl::opt<std::string> startAt("start-at",
                                     cl::desc("The model is a program in this state, as --emit=STATE -o FILE writes it"),
@@ -127,6 +128,11 @@ static cl::opt<std::string> planTo("plan-to",
 static cl::opt<std::string>
     dependencyFile("depfile", cl::desc("Write a rule for make here: the output and every file it is made of"),
                    cl::value_desc("FILE"), cl::cat(category));
+static cl::opt<std::string> ptxas("ptxas",
+                                  cl::desc("NVIDIA's assembler, which adds compiled kernels to the PTX in the "
+                                           "artifact: its path, none, or auto (default): the one in PATH or "
+                                           "/usr/local/cuda/bin if there is one"),
+                                  cl::value_desc("PATH"), cl::init("auto"), cl::cat(category));
 static cl::opt<bool> requireNative("require-native",
                                    cl::desc("Refuse to build products that a target has no instruction for"),
                                    cl::cat(category));
@@ -194,19 +200,34 @@ static int writeOut(llvm::StringRef path, llvm::function_ref<llvm::Error(llvm::r
 }
 
 /// Code of a target as --emit names it; of a GPU's name that stands for several, that of the GPU itself.
-static llvm::Error codeOf(const TargetCode &code, StringRef emitted, llvm::SmallVectorImpl<char> &bytes) {
+static llvm::Error codeOf(const TargetCode &code, StringRef emitted, const std::string &assembler,
+                          llvm::SmallVectorImpl<char> &bytes) {
   auto kind = emitted == "llvm"     ? CodeKind::LlvmIr
               : emitted == "obj"    ? CodeKind::Object
               : emitted == "shared" ? CodeKind::SharedObject
                                     : CodeKind::Assembly;
   if (!code.facts.device) {
-    if (emitted == "ptx")
-      return llvm::createStringError("--emit=ptx is for GPUs; '" + code.facts.name + "' is none");
+    if (emitted == "ptx" || emitted == "cubin")
+      return llvm::createStringError("--emit=" + emitted + " is for GPUs; '" + code.facts.name + "' is none");
     return generateCode(*code.module, code.facts, kind, bytes);
   }
-  if (emitted != "ptx" && emitted != "llvm")
-    return llvm::createStringError("for a GPU there are --emit=ptx and --emit=llvm");
-  return generateDeviceCode(deviceModule(*code.module), *code.facts.device, kind, bytes);
+  const DeviceFacts &device = *code.facts.device;
+  if (emitted != "ptx" && emitted != "llvm" && emitted != "cubin")
+    return llvm::createStringError("for a GPU there are --emit=ptx, --emit=cubin and --emit=llvm");
+  if (emitted != "cubin")
+    return generateDeviceCode(deviceModule(*code.module), device, kind, bytes);
+  auto path = findPtxas(assembler);
+  if (!path)
+    return path.takeError();
+  if (path->empty())
+    return llvm::createStringError("--emit=cubin needs NVIDIA's assembler: --ptxas=PATH");
+  auto lacks = lacksPtx(*path, device);
+  if (!lacks || !lacks->empty())
+    return lacks ? llvm::createStringError(*lacks) : lacks.takeError();
+  llvm::SmallVector<char, 0> text;
+  if (llvm::Error error = generateDeviceCode(deviceModule(*code.module), device, kind, text))
+    return error;
+  return assemblePtx(*path, device, text, bytes);
 }
 
 /// Measures the program where there is data, and writes it unless a gate is met; and then its plan where that has a
@@ -288,6 +309,7 @@ int main(int argc, char **argv) {
   options.ranges = ranges;
   options.budget = budget;
   options.method = method;
+  options.ptxas = ptxas;
   options.requiresNative = requireNative;
   options.plansOnly = printPlanAs.getNumOccurrences() > 0;
   options.exports = emit == onnxEmission;
@@ -367,13 +389,14 @@ int main(int argc, char **argv) {
   }
   // Linking resets every option of the process: what is needed afterwards is copied here.
   const std::string emitted = emit, path = output, planPath = planTo, dependencies = dependencyFile;
-  bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared", "ptx"}, emitted);
+  bool isCode = llvm::is_contained({"llvm", "asm", "obj", "shared", "ptx", "cubin"}, emitted);
   bool isModel = emitted == onnxEmission;
   std::string stage = isCode ? "lowered" : isModel ? "quantized" : emitted;
   if (llvm::none_of(allStages(), [&](const Stage &s) { return s.name == stage; }))
-    return fail(
-        "unknown --emit=" + emitted +
-        "; qcc --print-states lists the states, and onnx-qdq, llvm, asm, obj, shared, ptx and artifact are known too");
+    return fail("unknown --emit=" + emitted +
+                "; qcc --print-states lists the states, and onnx-qdq, llvm, asm, obj, shared, ptx, cubin and artifact "
+                "are known "
+                "too");
   if (isModel && !start.empty())
     return fail("--emit=onnx-qdq starts at the model's file");
   if (!start.empty() && stageIndex(stage) < stageIndex(start))
@@ -415,7 +438,7 @@ int main(int argc, char **argv) {
     if (options.targets.size() != 1)
       return fail("--emit=" + emitted + " needs exactly one target");
     llvm::SmallVector<char, 0> bytes;
-    if (llvm::Error error = codeOf(compilation.code.front(), emitted, bytes))
+    if (llvm::Error error = codeOf(compilation.code.front(), emitted, options.ptxas, bytes))
       return fail(llvm::toString(std::move(error)));
     int status = writeOut(path, [&](llvm::raw_ostream &os) {
       os.write(bytes.data(), bytes.size());

@@ -35,6 +35,7 @@ struct CompileOptions {
   std::string calibrationCache;             // a folder for what methods have made; empty: none
   std::string codeCache;                    // a folder for generated code; empty: none
   size_t measuredSamples = 8;               // of the calibration data, that the quality in the manifest is measured on
+  std::string ptxas = "none";               // that compiles kernels for GPUs: see findPtxas
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
 
@@ -46,6 +47,7 @@ struct TargetCode {
   mlir::OwningOpRef<mlir::ModuleOp> module; // tiled, then lowered
   llvm::SmallVector<char, 0> object;        // the shared object
   llvm::SmallVector<char, 0> deviceCode;    // PTX, where the target is a device
+  llvm::SmallVector<char, 0> cubin;         // that compiled, where there is an assembler
   std::vector<std::string> nodes;           // by the numbers of run-time errors
   std::string cacheKey;                     // of the tiled program, where code is kept
 };
