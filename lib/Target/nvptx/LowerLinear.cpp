@@ -1,5 +1,5 @@
 #include "Linear.h"
-#include "ScaledProduct.h"
+#include "blackwell/ScaledProduct.h"
 #include "WarpgroupUnit.h"
 #include "llvm/ADT/ScopeExit.h"
 
@@ -18,6 +18,8 @@ llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef
   if (!hasMatrixUnit(facts, act, *layout))
     return computeTypeOf(act) == ComputeType::Int8 ? "dp4a" : "fma.rn.f32";
   ComputeType type = computeTypeOf(act);
+  if (usesTensorMemory(facts, *layout, type))
+    return tensorMemoryInstruction(type);
   return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
@@ -64,6 +66,8 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitTensorMemoryProduct(lowering, linear, *kind, *rounding, blocks);
     else if (kind)
       emitScaledProduct(lowering, linear, *kind, *rounding, blocks);
+    else if (usesTensorMemory(*lowering.facts.device, linear.layout, linear.type))
+      emitTensorMemorySums(lowering, linear, activations);
     else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
