@@ -1,6 +1,6 @@
 #include "Linear.h"
 #include "LinearKernel.h"
-#include "ScaledProduct.h"
+#include "blackwell/ScaledProduct.h"
 #include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
@@ -18,6 +18,8 @@ llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef
   if (!hasMatrixUnit(facts, act, *layout))
     return computeTypeOf(act) == ComputeType::Int8 ? "dp4a" : "fma.rn.f32";
   ComputeType type = computeTypeOf(act);
+  if (usesTensorMemory(facts, *layout, type))
+    return tensorMemoryInstruction(type);
   return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
@@ -69,6 +71,8 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitScaledProduct(lowering, linear, *kind, *rounding, blocks);
     else if (usesWarpgroups(*lowering.facts.device, linear.layout, linear.type))
       emitWarpgroupTokens(lowering, linear, activations, {64, 1, 3});
+    else if (usesTensorMemory(*lowering.facts.device, linear.layout, linear.type))
+      emitTensorMemorySums(lowering, linear, activations);
     else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
