@@ -90,11 +90,16 @@ static LogicalResult quantizeStage(Compilation &c) {
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
 
-/// Declares the program in its target's module, so that the module says all that lowering it needs.
+/// Declares the program in its target's module, so that the module says all that lowering it needs. Names of inputs and
+/// outputs are left out: layers of equal shapes are one piece of code.
 static void declareSignature(ModuleOp from, ModuleOp to) {
   auto main = from.lookupSymbol<func::FuncOp>("main");
   auto declaration = cast<func::FuncOp>(main->cloneWithoutRegions());
   declaration.setPrivate();
+  for (unsigned i = 0; i < declaration.getNumArguments(); ++i)
+    declaration.removeArgAttr(i, "onnx.name");
+  for (unsigned i = 0; i < declaration.getNumResults(); ++i)
+    declaration.removeResultAttr(i, StringAttr::get(declaration.getContext(), "onnx.name"));
   to.getBody()->push_front(declaration);
 }
 
