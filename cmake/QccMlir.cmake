@@ -36,6 +36,13 @@ function(qcc_compiler_library name)
   endif()
 endfunction()
 
+# What the compiler uses of MLIR, and what that needs, goes into the programs: with libMLIR.so, most of a small model's
+# compilation would be the search for the library's 80,000 symbols.
+set(QCC_MLIR_LIBRARIES MLIRArithToLLVM MLIRArithTransforms MLIRBuiltinToLLVMIRTranslation MLIRBytecodeReader
+    MLIRBytecodeWriter MLIRControlFlowToLLVM MLIRExecutionEngineUtils MLIRFuncToLLVM MLIRLLVMToLLVMIRTranslation
+    MLIRMathToLLVM MLIRMathToLibm MLIRMathTransforms MLIRNVVMToLLVMIRTranslation MLIRParser MLIRReconcileUnrealizedCasts
+    MLIRSCFToControlFlow MLIRTargetLLVMIRExport MLIRTransforms MLIRVectorToLLVMPass)
+
 # qcc_compiler_tool(NAME source... [LINK library...]): a program that contains the compiler.
 function(qcc_compiler_tool name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
@@ -46,8 +53,8 @@ function(qcc_compiler_tool name)
   target_compile_options(${name} PRIVATE -fPIC)
   target_precompile_headers(${name} REUSE_FROM qcc_pch)
   target_link_directories(${name} PRIVATE ${LLVM_LIBRARY_DIRS})
-  target_link_options(${name} PRIVATE -fuse-ld=lld -Wl,-rpath,${LLVM_LIBRARY_DIRS})
-  target_link_libraries(${name} PRIVATE ${ARG_LINK} MLIR LLVM)
+  target_link_options(${name} PRIVATE -fuse-ld=lld -Wl,--gc-sections -Wl,-rpath,${LLVM_LIBRARY_DIRS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK} ${QCC_MLIR_LIBRARIES} LLVM)
 endfunction()
 
 # qcc_tablegen_dialect(NAME folder): NAME.td in this folder to NAMEOps and NAMEDialect includes.

@@ -211,7 +211,8 @@ std::string Manifest::toJson() const {
                               {"output", state.output},
                               {"dtype", std::string(name(state.type))},
                               {"dims", qcc::toJson(state.dims)},
-                              {"axis", state.axis}});
+                              {"axis", state.axis},
+                              {"format", state.format}});
   json["tensors"] = Json::array();
   for (const Tensor &tensor : tensors)
     json["tensors"].push_back({{"name", tensor.name},
@@ -274,7 +275,9 @@ std::optional<Manifest> Manifest::parse(std::string_view text, std::string &erro
   readValues("outputs", manifest.outputs, outputNames);
   fields.each("states", [&](const Json &v, const std::string &at) {
     Fields f(v, at + ".", error);
-    State state{f.string("input"), f.string("output"), f.type("dtype"), f.dims("dims"), f.size("axis")};
+    State state{f.string("input"), f.string("output"), f.type("dtype"), f.dims("dims"), f.size("axis"), {}};
+    if (v.contains("format")) // files of older versions have none
+      state.format = f.string("format");
     if (state.axis >= static_cast<int64_t>(state.dims.size()))
       f.fail("axis", "one of the dimensions");
     if (!inputNames.insert(state.input).second || !outputNames.insert(state.output).second)

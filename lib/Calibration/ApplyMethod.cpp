@@ -140,8 +140,10 @@ private:
 
 class Application {
 public:
-  Application(GroupCache *cache, llvm::function_ref<void(const MethodProgress &)> report)
-      : cache(cache), report(report), threads(llvm::hardware_concurrency().compute_thread_count()) {}
+  Application(GroupCache *cache, ActivationFormat activationFormat,
+              llvm::function_ref<void(const MethodProgress &)> report)
+      : cache(cache), activationFormat(activationFormat), report(report),
+        threads(llvm::hardware_concurrency().compute_thread_count()) {}
 
   /// What is to be done in all.
   void expect(ArrayRef<LinearGroup> groups) {
@@ -248,7 +250,9 @@ private:
       isChanged |= scaled.changes(linear);
     }
     MethodGroup group(part.format, std::move(matrices), part.group.columns(), threads);
-    group.setActivations(part.group.linears.front().getAct(), part.method.alpha());
+    group.setActivations(activationFormat(part.group.linears.front().getAct(), part.format,
+                                          rowsOf(part.group.linears.front()), part.group.columns()),
+                         part.method.alpha());
     if (part.method.needsData()) {
       const Activations *activations = read();
       if (!activations)
@@ -318,6 +322,7 @@ private:
   }
 
   GroupCache *cache;
+  ActivationFormat activationFormat;
   llvm::function_ref<void(const MethodProgress &)> report;
   ScaledWeights scaled;
   unsigned threads;
@@ -326,9 +331,9 @@ private:
 } // namespace
 
 FailureOr<std::vector<WeightQuality>> qcc::applyMethods(ModuleOp module, const Samples *samples, OpenModule open,
-                                                        GroupCache *cache,
+                                                        GroupCache *cache, ActivationFormat activationFormat,
                                                         llvm::function_ref<void(const MethodProgress &)> progress) {
-  Application application(cache, progress);
+  Application application(cache, activationFormat, progress);
   if (cache)
     cache->start(module, samples ? *samples : Samples());
   if (samples && failed(application.scaleMadeInputs(module, *samples, open)))

@@ -1,7 +1,6 @@
 #include "qcc/Calibration/MethodGroup.h"
 #include "qcc/Algorithm/Covariance.h"
 #include "qcc/Algorithm/Statistics.h"
-#include "qcc/Pack/PackedLayout.h"
 #include "qcc/Pack/WeightMatrix.h"
 #include <cmath>
 
@@ -15,6 +14,29 @@ MethodGroup::MethodGroup(const Format &format, std::vector<std::vector<float>> m
   result.weights.resize(weights.size());
 }
 
+void MethodGroup::startOver(const Format &format) {
+  numbers = format;
+  scales.assign(weights.size(), std::nullopt);
+  result.weights.assign(weights.size(), {});
+}
+
+const EncodedMatrix *MethodGroup::codes(size_t index) const {
+  return result.weights[index].codes ? &*result.weights[index].codes : nullptr;
+}
+
+Result<const HessianFactor *> MethodGroup::hessian() {
+  if (!factor) {
+    HessianOptions options;
+    options.activationOrder = true;
+    options.threads = threadCount;
+    auto made = HessianFactor::create(covariance(), width, options);
+    if (!made)
+      return Refusal{made.reason()};
+    factor = std::move(*made);
+  }
+  return &*factor;
+}
+
 MatrixView MethodGroup::matrix(size_t index) const {
   return MatrixView(weights[index], int64_t(weights[index].size()) / width, width);
 }
@@ -24,23 +46,6 @@ std::vector<MatrixView> MethodGroup::matrices() const {
   for (size_t i = 0; i < weights.size(); ++i)
     all.push_back(matrix(i));
   return all;
-}
-
-std::optional<Format> MethodGroup::activationFormat() const {
-  if (compute == "f32" || compute == "bf16")
-    return std::nullopt;
-  int64_t block = PackedLayout::of(numbers, matrix(0).rows, width).block;
-  if (llvm::is_contained({"nvfp4", "mxfp8", "mxfp4"}, compute)) // blocks of their own
-    return llvm::cantFail(findFormat(compute));
-  std::string name = compute == "fp8-static"    ? "fp8-tensor"
-                     : compute == "int8-static" ? "int8-tensor"
-                     : block >= width           ? compute
-                                                : compute + "-g" + std::to_string(block);
-  auto found = findFormat(name);
-  if (found)
-    return *found;
-  llvm::consumeError(found.takeError());
-  return llvm::cantFail(findFormat("int8"));
 }
 
 /// `count` tokens, evenly spread.
@@ -88,6 +93,7 @@ void MethodGroup::setBlockScales(size_t index, BlockScales chosen) { scales[inde
 void MethodGroup::scaleInput(const std::vector<float> &s) {
   if (llvm::all_of(s, [](float value) { return value == 1; }))
     return;
+  factor.reset();
   for (std::vector<float> &matrix : weights)
     for (size_t i = 0; i < matrix.size(); ++i)
       matrix[i] *= s[i % size_t(width)];

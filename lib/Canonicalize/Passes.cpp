@@ -34,7 +34,7 @@ ArrayRef<CanonicalizePass> qcc::canonicalizePasses() {
       {"move-transposes", "Moves transposes behind concatenations that are transposed back", true,
        always(moveTransposes)},
       {"raise-attention", "Makes attention of matrix products around a softmax", true, raiseAttention},
-      {"raise-code-conv", "Makes 1 x 1 convolutions of codes products of bytes", true, always(raiseCodeConv)},
+      {"raise-code-conv", "Makes convolutions of codes products of bytes", true, always(raiseCodeConv)},
       {"raise-winograd", "Makes 3 x 3 convolutions products of transformed tiles where that takes less time", true,
        always(raiseWinograd)},
       {"recognize-states", "Makes states of the session of inputs that are only appended to", true, recognizeStates},

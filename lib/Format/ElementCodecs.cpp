@@ -55,6 +55,14 @@ public:
     Primitives::Value number = p.toFloat(p.signExtend(code, count));
     return factor == 1 ? number : p.multiply(number, p.real(factor));
   }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value x, Primitives::Value scale,
+                           Primitives::Value) const override {
+    const float limit = float((1 << (count - 1)) - 1);
+    Primitives::Value quotient = p.divide(x, factor == 1 ? scale : p.multiply(scale, p.real(factor)));
+    Primitives::Value clamped = p.smaller(p.larger(quotient, p.real(-limit)), p.real(limit));
+    Primitives::Value number = p.select(p.isNaN(quotient), p.integer(0), p.nearest(clamped));
+    return p.bitAnd(number, (1u << count) - 1);
+  }
   std::optional<IntegerView> integerView() const override {
     IntegerView view;
     view.factor = factor;
@@ -90,6 +98,13 @@ public:
     }
   }
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override { return p.toFloat(code); }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value x, Primitives::Value scale,
+                           Primitives::Value zero) const override {
+    Primitives::Value quotient = p.divide(x, scale), offset = p.toFloat(zero);
+    Primitives::Value low = p.multiply(offset, p.real(-1)), high = p.addFloats(p.real(largest()), low);
+    Primitives::Value clamped = p.smaller(p.larger(quotient, low), high);
+    return p.add(p.select(p.isNaN(quotient), p.integer(0), p.nearest(clamped)), zero);
+  }
   std::optional<IntegerView> integerView() const override {
     if (count > 4)
       return std::nullopt;
@@ -133,6 +148,13 @@ public:
     }
   }
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override { return p.lookup(numbers, code); }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value x, Primitives::Value scale,
+                           Primitives::Value) const override {
+    Primitives::Value quotient = p.divide(x, scale), code = p.integer(0), one = p.integer(1);
+    for (float last : lastOfLower)
+      code = p.add(code, p.select(p.isLessFloat(p.real(last), quotient), one, p.integer(0)));
+    return p.select(p.isNaN(quotient), p.integer(int32_t(codeOfZero)), code);
+  }
   /// 127ths of the largest number, the nearest ones.
   std::optional<IntegerView> integerView() const override {
     IntegerView view;
@@ -160,6 +182,10 @@ public:
       codes[i] = llvm::bit_cast<uint32_t>(block[i] / scale);
   }
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override { return p.asFloat(code); }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value x, Primitives::Value scale,
+                           Primitives::Value) const override {
+    return p.bits(p.divide(x, scale));
+  }
 };
 
 } // namespace

@@ -48,6 +48,14 @@ void pack(ArrayRef<uint32_t> codes, unsigned bits, uint8_t *out) {
       out[i] = uint8_t(codes[i]);
     return;
   }
+  // Eight codes take as many bytes as a code has bits.
+  for (; bits < 8 && codes.size() >= 8; codes = codes.drop_front(8)) {
+    uint64_t word = 0;
+    for (unsigned i = 0; i < 8; ++i)
+      word |= uint64_t(codes[i]) << (i * bits);
+    for (unsigned byte = 0; byte < bits; ++byte)
+      *out++ = uint8_t(word >> (8 * byte));
+  }
   uint64_t pending = 0;
   unsigned count = 0;
   for (uint32_t code : codes) {
@@ -75,6 +83,10 @@ float Format::chooseTensorScale(float amax) const {
   return largestScale == 0 || amax == 0 ? 1 : stableQuotient(amax, element->largest(), largestScale);
 }
 
+/// The integer nearest to a float of magnitude below 2^22, to even; beyond, something as large. Not a call on any
+/// x86-64.
+static float nearestInteger(float value) { return (value + 12582912.0f) - 12582912.0f; }
+
 /// A scale under which [lowest, highest] takes all codes of an unsigned element, and the code of 0.
 static BlockScale chooseScaleWithZero(const Format &format, float lowest, float highest) {
   float top = format.element->largest();
@@ -87,7 +99,7 @@ static BlockScale chooseScaleWithZero(const Format &format, float lowest, float 
   // float32 scales of 16 significant bits: every product with a code is exact, and asks for the scale again.
   uint32_t unit = format.scale->bits() == 32 ? 0x100 : 1;
   result.code = (result.code + unit / 2) & ~(unit - 1);
-  auto steps = [&](float scale) { return std::nearbyint(highest / scale) - std::nearbyint(lowest / scale); };
+  auto steps = [&](float scale) { return nearestInteger(highest / scale) - nearestInteger(lowest / scale); };
   result.value = format.scale->value(result.code);
   // Where both ends round inwards one code stays unused, and rounding a second time would use it. The next smaller
   // scale moves the ends by next to nothing; where scales lie further apart than that, in their subnormal range, the
@@ -98,7 +110,7 @@ static BlockScale chooseScaleWithZero(const Format &format, float lowest, float 
     result.value = smaller;
   }
   if (result.value > 0)
-    result.zero = uint8_t(std::clamp(std::nearbyint(-lowest / result.value), 0.0f, top));
+    result.zero = uint8_t(std::clamp(nearestInteger(-lowest / result.value), 0.0f, top));
   return result;
 }
 
@@ -110,6 +122,42 @@ BlockScale Format::chooseScale(float lowest, float highest, float tensorScale) c
   BlockScale result;
   result.code = scale->encode(scale->wanted(std::max(highest, -lowest), element->largest()) / tensorScale);
   result.value = scale->value(result.code) * tensorScale;
+  return result;
+}
+
+BlockScaleValues Format::chooseScale(EncodePrimitives &p, Primitives::Value lowest, Primitives::Value highest) const {
+  using Number = Primitives::Value;
+  Number none = p.real(0);
+  lowest = p.smaller(none, lowest), highest = p.larger(none, highest);
+  BlockScaleValues result;
+  result.zero = p.integer(0);
+  if (!hasZero) {
+    Number amax = p.larger(highest, p.multiply(lowest, p.real(-1)));
+    result.code = scale->codeOf(p, scale->wanted(p, amax, element->largest()));
+    result.value = scale->decode(p, result.code);
+    return result;
+  }
+  constexpr float limit = std::numeric_limits<float>::max() / 4;
+  constexpr float most = 1 << 20; // more steps than any element has, and few enough to be rounded
+  lowest = p.larger(lowest, p.real(-limit)), highest = p.smaller(highest, p.real(limit));
+  const float top = element->largest();
+  const int32_t unit = scale->bits() == 32 ? 0x100 : 1;
+  Number minusLowest = p.multiply(lowest, p.real(-1));
+  Number code = scale->codeOf(p, p.divide(p.addFloats(highest, minusLowest), p.real(top)));
+  code = p.bitAnd(p.add(code, p.integer(unit / 2)), ~uint32_t(unit - 1));
+  Number value = scale->decode(p, code);
+  Number above = p.smaller(p.divide(highest, value), p.real(most));
+  Number below = p.smaller(p.divide(minusLowest, value), p.real(most));
+  Number steps = p.add(p.nearest(above), p.nearest(below));
+  Number lessCode = p.add(code, p.integer(-unit));
+  Number less = p.select(p.isLess(code, p.integer(unit)), none, scale->decode(p, lessCode));
+  Number isClose = p.isLessFloat(p.multiply(value, p.real(0.998f)), less);
+  Number never = p.isLess(p.integer(0), p.integer(0));
+  Number shrinks = p.select(p.isLess(steps, p.integer(int32_t(top))), isClose, never);
+  result.code = p.select(shrinks, lessCode, code);
+  result.value = p.select(shrinks, less, value);
+  Number zero = p.nearest(p.smaller(p.divide(minusLowest, result.value), p.real(top)));
+  result.zero = p.select(p.isLessFloat(none, result.value), zero, p.integer(0));
   return result;
 }
 

@@ -42,6 +42,27 @@ void MinifloatCodec::encodeBlock(llvm::ArrayRef<float> block, float scale, int32
   }
 }
 
+Primitives::Value MinifloatCodec::round(EncodePrimitives &p, Primitives::Value x) const {
+  const unsigned drop = 23 - shape.mantissaBits;
+  const int32_t half = (1 << (drop - 1)) - 1, rebias = (127 - shape.bias()) << shape.mantissaBits;
+  const auto top = llvm::bit_cast<int32_t>(largestValue);
+  const int32_t smallestNormal = (128 - shape.bias()) << 23;
+  const int32_t rounder = (127 + 1 - shape.bias() - int(shape.mantissaBits) + 23) << 23;
+  const int32_t infinity = shape.hasInfinity ? ((1 << shape.exponentBits) - 1) << shape.mantissaBits : 0;
+  const int32_t nan = shape.hasInfinity ? infinity | 1 << (shape.mantissaBits - 1) : 0;
+  Primitives::Value bits = p.bits(x), whole = p.bitAnd(bits, 0x7fffffff);
+  Primitives::Value sign = p.shiftLeft(p.field(bits, 31, 1), shape.magnitudeBits());
+  Primitives::Value clamped = p.select(p.isLess(whole, p.integer(top)), whole, p.integer(top));
+  Primitives::Value raised = p.add(p.add(clamped, p.integer(half)), p.field(clamped, drop, 1));
+  Primitives::Value normal = p.add(p.field(raised, drop, 32 - drop), p.integer(-rebias));
+  Primitives::Value sum = p.addFloats(p.asFloat(clamped), p.asFloat(p.integer(rounder)));
+  Primitives::Value subnormal = p.add(p.bits(sum), p.integer(-rounder));
+  Primitives::Value magnitude = p.select(p.isLess(clamped, p.integer(smallestNormal)), subnormal, normal);
+  if (shape.hasInfinity)
+    magnitude = p.select(p.isLess(whole, p.integer(0x7f800000)), magnitude, p.integer(infinity));
+  return p.select(p.isLess(p.integer(0x7f800000), whole), p.integer(nan), p.bitOr(magnitude, sign));
+}
+
 Primitives::Value MinifloatCodec::decode(Primitives &p, Primitives::Value code) const {
   if (!table.empty())
     return p.lookup(table, code);

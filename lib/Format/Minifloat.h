@@ -24,6 +24,12 @@ public:
   float largest() const override { return largestValue; }
   void encodeBlock(llvm::ArrayRef<float> block, float scale, int32_t zero, uint32_t *codes) const override;
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override;
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value x, Primitives::Value scale,
+                           Primitives::Value zero) const override {
+    return round(p, p.divide(x, scale));
+  }
+  /// The code of the nearest value.
+  Primitives::Value round(EncodePrimitives &p, Primitives::Value x) const;
   std::optional<IntegerView> integerView() const override;
 
 private:

@@ -8,8 +8,17 @@ using namespace qcc;
 using llvm::StringRef;
 
 float ScaleCodec::value(uint32_t code) const {
-  HostReader reader;
-  return float(decode(reader, reader.integer(int32_t(code))).number);
+  auto decoded = [this](uint32_t code) {
+    HostReader reader;
+    return float(decode(reader, reader.integer(int32_t(code))).number);
+  };
+  if (bits() > 16)
+    return decoded(code);
+  std::call_once(once, [&] {
+    for (uint32_t i = 0; i < 1u << bits(); ++i)
+      table.push_back(decoded(i));
+  });
+  return table[code];
 }
 
 namespace {
@@ -21,6 +30,8 @@ public:
   float wanted(float, float) const override { return 1; }
   uint32_t encode(float) const override { return 0; }
   Primitives::Value decode(Primitives &p, Primitives::Value) const override { return p.real(1); }
+  Primitives::Value wanted(EncodePrimitives &p, Primitives::Value, float) const override { return p.real(1); }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value) const override { return p.integer(0); }
 };
 
 class Float32Scale final : public ScaleCodec {
@@ -30,6 +41,10 @@ public:
   float wanted(float amax, float largest) const override { return stableQuotient(amax, largest); }
   uint32_t encode(float scale) const override { return llvm::bit_cast<uint32_t>(scale); }
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override { return p.asFloat(code); }
+  Primitives::Value wanted(EncodePrimitives &p, Primitives::Value amax, float largest) const override {
+    return stableQuotient(p, amax, largest);
+  }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value scale) const override { return p.bits(scale); }
 };
 
 class MinifloatScale final : public ScaleCodec {
@@ -42,6 +57,11 @@ public:
     return code == 0 && scale > 0 ? 1 : code;
   }
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override { return codec.decode(p, code); }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value scale) const override {
+    Primitives::Value code = codec.round(p, scale), one = p.integer(1);
+    Primitives::Value vanishes = p.select(p.isLessFloat(p.real(0), scale), p.isLess(code, one), p.isLess(one, one));
+    return p.select(vanishes, one, code);
+  }
   float tensorScaleFor() const override { return tensorLargest; }
 
 private:
@@ -58,6 +78,12 @@ public:
   /// and the next saturate.
   float wanted(float amax, float largest) const override { return std::ldexp(amax, -std::ilogb(largest)); }
   uint32_t encode(float scale) const override { return (llvm::bit_cast<uint32_t>(scale) >> 23) & 0xff; }
+  Primitives::Value wanted(EncodePrimitives &p, Primitives::Value amax, float largest) const override {
+    return p.multiply(amax, p.real(std::ldexp(1.0f, -std::ilogb(largest))));
+  }
+  Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value scale) const override {
+    return p.field(p.bits(scale), 23, 8);
+  }
   Primitives::Value decode(Primitives &p, Primitives::Value code) const override {
     // 2^-127 is a subnormal number. It is added where the exponent is 0: where adding 255 to it does not carry.
     Primitives::Value carry = p.field(p.add(code, p.integer(255)), 8, 1);

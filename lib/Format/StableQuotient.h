@@ -1,6 +1,7 @@
 // Float32 scales that reproduce themselves.
 #pragma once
 
+#include "qcc/Format/Format.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -25,6 +26,20 @@ inline float stableQuotient(float amax, float largest, float factor = 1) {
     scale = again;
   }
   return scale;
+}
+
+/// The same in primitives.
+inline Primitives::Value stableQuotient(EncodePrimitives &p, Primitives::Value amax, float largest) {
+  Primitives::Value whole = p.real(largest), least = p.real(std::numeric_limits<float>::min());
+  auto reaches = [&](Primitives::Value scale) { return p.isFinite(p.multiply(scale, whole)); };
+  Primitives::Value scale = p.larger(p.divide(amax, whole), least);
+  for (int step = 0; step < 2; ++step) // the quotient is off by half a unit at most
+    scale = p.select(reaches(scale), scale, p.asFloat(p.add(p.bits(scale), p.integer(-1))));
+  for (int step = 0; step < 4; ++step) {
+    Primitives::Value again = p.larger(p.divide(p.multiply(scale, whole), whole), least);
+    scale = p.select(reaches(again), again, scale);
+  }
+  return p.select(p.isLessFloat(p.real(0), amax), scale, p.real(0));
 }
 
 } // namespace qcc

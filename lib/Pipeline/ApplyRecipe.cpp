@@ -32,7 +32,8 @@ static FailureOr<Recipe> readRecipe(Compilation &c) {
 
 /// What `auto` chooses from: every step of bits that there is, with and without zeros.
 static constexpr llvm::StringLiteral automatic =
-    "int2-g32-asym,int3-g128-asym,int3-g32-asym,int4-g128-asym,int4-g64-asym,int4-g32-asym,nvfp4,int8-g32,float16";
+    "int2-g128-asym,int2-g64-asym,int2-g32-asym,int2-g16-asym,int3-g128-asym,int3-g64-asym,int3-g32-asym,"
+    "int4-g128-asym,int4-g64-asym,nvfp4,nf4,int4-g32-asym,int4-g16-asym,int8-g128,int8-g32,float16";
 
 static FailureOr<std::vector<Format>> formatsOf(const Said &said) {
   std::vector<Format> formats;

@@ -13,7 +13,10 @@ struct LinearChoice {
   std::vector<Format> formats; // one, or those to choose from, which `allocateFormats` does
   std::string act;
   Method method;
-  mlir::Location actLoc; // where a compute type that cannot be is to be reported
+  mlir::Location actLoc;                             // where a compute type that cannot be is to be reported
+  std::optional<double> harm = std::nullopt;         // of the format, where it was chosen among several
+  std::optional<int64_t> nanoseconds = std::nullopt; // for a token, where formats were chosen by their times
+  bool isTimeMeasured = false;                       // else estimated
 };
 
 /// The choices for all linear operations, in program order. A rule that matches none of them and no convolution is a

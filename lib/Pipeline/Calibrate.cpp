@@ -6,6 +6,8 @@
 #include "qcc/Calibration/StaticConvolutions.h"
 #include "qcc/Canonicalize/Raise.h"
 #include "qcc/Pipeline/HostRun.h"
+#include "qcc/Target/CodeProduct.h"
+#include "qcc/Target/Codegen.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -23,7 +25,7 @@ static FailureOr<std::vector<ObservedRange>> observe(Compilation &c, ArrayRef<Wa
   Samples samples;
   if (failed(readSamples(c, samples)))
     return failure();
-  CodeCache cache;
+  CodeCache cache(c.options.codeCache);
   auto open = [&](OwningOpRef<ModuleOp> module) { return openModule(c, cache, std::move(module)); };
   return observeRanges(*c.module, wanted, samples, open, c.options.ranges);
 }
@@ -173,6 +175,17 @@ static LogicalResult scaleLinears(Compilation &c) {
   return success();
 }
 
+void qcc::raiseCodes(Compilation &c) {
+  for (const std::string &name : c.options.targets) {
+    auto facts = findTarget(name);
+    if (!facts) // reported where code is made
+      return llvm::consumeError(facts.takeError());
+    if (!multipliesCodes(*facts))
+      return;
+  }
+  raiseCodeConv(*c.module);
+}
+
 LogicalResult qcc::applyStaticScales(Compilation &c) {
   if (failed(scaleLinears(c)))
     return failure();
@@ -187,7 +200,7 @@ LogicalResult qcc::applyStaticScales(Compilation &c) {
   main.walk([](Operation *op) { op->removeAttr(rangesAttr); });
   if (!qualities->empty()) {
     multiplyCodes(*c.module);
-    raiseCodeConv(*c.module);
+    raiseCodes(c);
   }
   if (!c.options.raises || constantConvolutions(*c.module).empty())
     return success();

@@ -9,6 +9,9 @@ namespace qcc {
 /// range that it had. Convolutions carry what was chosen for them.
 mlir::LogicalResult calibrate(Compilation &compilation);
 
+/// Makes products of bytes of the convolutions of codes, where every target multiplies them so.
+void raiseCodes(Compilation &compilation);
+
 /// Makes scales of ranges: of the linear operations that have a static compute type, and of the convolutions.
 mlir::LogicalResult applyStaticScales(Compilation &compilation);
 

@@ -218,7 +218,7 @@ FailureOr<bool> qcc::checkStates(MLIRContext &context, const CompileOptions &giv
                                  const StateTolerances &tolerances, llvm::raw_ostream &os) {
   CompileOptions options = given;
   options.states = false;
-  options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
+  options.cacheFormat.clear(), options.dumpStatesTo.clear(), options.dumpKernelsTo.clear();
   CompileOptions asImported = options, asCanonical = options;
   asImported.raises = asImported.quantizes = asCanonical.quantizes = false;
   Location loc = UnknownLoc::get(&context);

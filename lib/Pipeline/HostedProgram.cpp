@@ -15,14 +15,6 @@
 using namespace mlir;
 using namespace qcc;
 
-std::string CodeCache::keyOf(ModuleOp tiled) {
-  std::string text;
-  llvm::raw_string_ostream os(text);
-  tiled->print(os);
-  auto hash = llvm::BLAKE3::hash(llvm::ArrayRef(reinterpret_cast<const uint8_t *>(text.data()), text.size()));
-  return llvm::toHex(hash);
-}
-
 llvm::Expected<std::unique_ptr<Program>> qcc::openProgram(Compilation &compilation) {
   SmallString<128> path;
   if (auto failure = llvm::sys::fs::createTemporaryFile("qcc", "qcc", path))
@@ -107,17 +99,17 @@ ChangeableProgram::~ChangeableProgram() {
 }
 
 void ChangeableProgram::replace(size_t linear, ArrayRef<float> rows) {
-  restore();
   const Place &place = places[linear];
   PackedLayout layout = PackedLayout::of(llvm::cantFail(findFormat("float32")), place.rows, place.columns);
-  replaced = place.offset;
-  original.assign(file + replaced, file + replaced + layout.bytes());
-  packTiles(layout, rows.data(), place.columns, 1, 0, layout.tiles(), reinterpret_cast<uint8_t *>(file + replaced));
+  char *weight = file + place.offset;
+  originals.push_back({place.offset, {weight, weight + layout.bytes()}});
+  packTiles(layout, rows.data(), place.columns, 1, 0, layout.tiles(), reinterpret_cast<uint8_t *>(weight));
 }
 
 void ChangeableProgram::restore() {
-  std::copy(original.begin(), original.end(), file + replaced);
-  original.clear();
+  for (const auto &[offset, bytes] : originals)
+    std::copy(bytes.begin(), bytes.end(), file + offset);
+  originals.clear();
 }
 
 static bool isFiniteArray(const NpzArray &array) {

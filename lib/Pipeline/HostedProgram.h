@@ -1,7 +1,7 @@
 // A program that the compiler has made, run by the compiler: to compare it and to observe it.
 #pragma once
 
-#include "CodeCache.h"
+#include "qcc/CodeCache/CodeCache.h"
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Program/Program.h"
 #include "qcc/Program/Samples.h"
@@ -26,6 +26,7 @@ public:
 
   Program &program() { return *opened; }
   /// Puts rows in place of the weight of a linear operation, which are counted in program order, until `restore`.
+  /// Weights of several may be replaced, each once.
   void replace(size_t linear, llvm::ArrayRef<float> rows);
   void restore();
 
@@ -38,8 +39,7 @@ private:
   std::vector<Place> places;
   char *file = nullptr; // shared with the program, which sees what is written
   size_t size = 0;
-  std::vector<char> original; // of the weight that is replaced
-  int64_t replaced = 0;
+  std::vector<std::pair<int64_t, std::vector<char>>> originals; // of the weights that are replaced, by their offsets
 };
 
 /// The calibration data, for the inputs of the program as it is now.

@@ -2,6 +2,7 @@
 #include "Signature.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Tile/Numbers.h"
+#include "qcc/Tile/StateStorage.h"
 #include "qcc/Tile/ToLlvm.h"
 
 using namespace mlir;
@@ -40,9 +41,10 @@ FailureOr<MemoryNeed> qcc::memoryNeed(const Compilation &c, const TargetCode &co
   auto add = [](int64_t &sum, std::optional<int64_t> bytes) {
     sum = sum < 0 || !bytes || *bytes < 0 ? -1 : sum + *bytes;
   };
-  auto bytesOf = [&](Type type) -> std::optional<int64_t> {
+  auto elementOf = [](Type type) { return cast<RankedTensorType>(type).getElementType(); };
+  auto bytesOf = [&](Type type, int64_t each) -> std::optional<int64_t> {
     auto count = dims->evaluate(dims->product(dimsOf(type)), bound);
-    return count ? std::optional(*count * storageBytes(cast<RankedTensorType>(type).getElementType())) : std::nullopt;
+    return count ? std::optional(*count * each) : std::nullopt;
   };
   if (auto slots = code.module.get()->getAttrOfType<ArrayAttr>(slotsAttr))
     for (auto slot : slots.getAsRange<AffineMapAttr>()) {
@@ -55,10 +57,27 @@ FailureOr<MemoryNeed> qcc::memoryNeed(const Compilation &c, const TargetCode &co
       add(need.arena, largest ? std::optional(int64_t(llvm::alignTo(*largest, 64))) : std::nullopt);
     }
   auto main = source.lookupSymbol<func::FuncOp>("main");
+  llvm::DenseMap<Attribute, StateStorage> storages;
   for (auto [i, type] : llvm::enumerate(main.getArgumentTypes()))
-    if (!main.getArgAttr(i, stateAttr))
-      add(need.inputs, bytesOf(type));
-  for (auto [i, type] : llvm::enumerate(main.getResultTypes()))
-    add(main.getResultAttr(i, stateAttr) ? need.states : need.outputs, bytesOf(type));
+    if (Attribute state = main.getArgAttr(i, stateAttr)) {
+      auto storage = stateStorage(main, i);
+      if (failed(storage))
+        return failure();
+      storages[state] = *storage;
+    } else {
+      add(need.inputs, bytesOf(type, storageBytes(elementOf(type))));
+    }
+  for (auto [i, type] : llvm::enumerate(main.getResultTypes())) {
+    Attribute state = main.getResultAttr(i, stateAttr);
+    if (!state) {
+      add(need.outputs, bytesOf(type, storageBytes(elementOf(type))));
+      continue;
+    }
+    const StateStorage &storage = storages.find(state)->second;
+    SmallVector<Dim> shape = dimsOf(type);
+    if (storage.layout)
+      shape.back() = dims->constant(storage.layout->bytes());
+    add(need.states, bytesOf(dims->tensor(shape, storage.element), storageBytes(storage.element)));
+  }
   return need;
 }

@@ -79,7 +79,7 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
     llvm::json::Object instructions;
     for (const TargetCode &code : c.code)
       instructions[code.facts.name] = multiplyInstruction(code.facts, linear.getAct(), &layout);
-    linears.push_back(llvm::json::Object{
+    llvm::json::Object row{
         {"node", nodeName(linear.getLoc())},
         {"outputs", type.getDimSize(0)},
         {"inputs", type.getDimSize(1)},
@@ -88,7 +88,14 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
         {"bytes", bytes},
         {"act", linear.getAct()},
         {"method", methodName(linear, *format)},
-        {"instructions", std::move(instructions)}});
+        {"instructions", std::move(instructions)}};
+    if (auto harm = linear->getAttrOfType<FloatAttr>(harmAttr))
+      row["harm"] = harm.getValueAsDouble();
+    for (auto [attr, key] :
+         {std::pair(measuredTimeAttr, "measured_nanoseconds"), std::pair(estimatedTimeAttr, "estimated_nanoseconds")})
+      if (auto time = linear->getAttrOfType<IntegerAttr>(attr))
+        row[key] = time.getInt();
+    linears.push_back(std::move(row));
   });
   return llvm::json::Object{{"targets", std::move(targets)},
                             {"weights_bytes", c.weights.totalBytes()},
@@ -150,6 +157,23 @@ static void printInstructions(llvm::raw_ostream &os, const llvm::json::Object &r
   os << "\n";
 }
 
+/// What the formats were chosen by.
+static void printChoice(llvm::raw_ostream &os, const llvm::json::Array &linears) {
+  std::optional<double> harm;
+  for (const llvm::json::Value &entry : linears)
+    if (auto own = entry.getAsObject()->getNumber("harm"))
+      harm = harm.value_or(0) + *own;
+  if (harm)
+    os << llvm::format("harm of the chosen formats, as estimated: %.4g\n", *harm);
+  for (StringRef kind : {"measured", "estimated"}) {
+    int64_t sum = 0;
+    for (const llvm::json::Value &entry : linears)
+      sum += entry.getAsObject()->getInteger((kind + "_nanoseconds").str()).value_or(0);
+    if (sum > 0)
+      os << "time of linear operations for a token, " << kind << llvm::format(": %.3f ms\n", double(sum) * 1e-6);
+  }
+}
+
 void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
   os << "node                                        outputs   inputs  format          bits   act   method        MB   "
         "     "
@@ -170,6 +194,7 @@ void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
        << llvm::format("%9.3f  ", double(*row.getInteger("bytes")) / 1e6);
     printInstructions(os, row);
   }
+  printChoice(os, *all.getArray("linears"));
   os << "weights: " << *all.getInteger("weights_bytes") << " bytes\n";
   for (const llvm::json::Value &entry : *all.getArray("targets")) {
     const llvm::json::Object &row = *entry.getAsObject();

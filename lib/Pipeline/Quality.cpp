@@ -15,7 +15,7 @@ LogicalResult qcc::measureDivergence(Compilation &c) {
   CompileOptions options = c.options;
   options.recipe.clear(), options.format = "float32", options.headFormat.clear(), options.act = "f32",
                           options.method = "rtn";
-  options.budget.clear(), options.mostDivergence = 0;
+  options.cacheFormat.clear(), options.budget.clear(), options.mostDivergence = 0;
   options.dumpStatesTo.clear(), options.dumpKernelsTo.clear(), options.files.clear();
   auto openFloat = [&]() -> llvm::Expected<std::unique_ptr<Program>> {
     Compilation reference(c.context, options);

@@ -1,8 +1,9 @@
 #include "QuantizeWeights.h"
-#include "AllocateFormats.h"
+#include "allocation/AllocateFormats.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Operator/Node.h"
 #include "qcc/Pack/WeightMatrix.h"
+#include "qcc/Pipeline/Plan.h"
 #include "qcc/Target/Linear.h"
 
 using namespace mlir;
@@ -58,6 +59,12 @@ LogicalResult qcc::setChoice(Compilation &c, const LinearChoice &choice) {
     return emitError(linear.getLoc()) << "the data of weight '" << weight.getName() << "' is not there";
   linear.setAct(*act);
   weight.setFormat(format.name);
+  Builder b(&c.context);
+  if (choice.harm)
+    linear->setAttr(harmAttr, b.getF64FloatAttr(*choice.harm));
+  if (choice.nanoseconds)
+    linear->setAttr(choice.isTimeMeasured ? measuredTimeAttr : estimatedTimeAttr,
+                    b.getI64IntegerAttr(*choice.nanoseconds));
   if (isEncoded)
     linear->setAttr(methodAttr, StringAttr::get(&c.context, keptMethod));
   else if (choice.method.changes(format))

@@ -3,6 +3,7 @@
 #include "StateFiles.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "qcc/Pipeline/Plan.h"
+#include "qcc/Tile/StateStorage.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -98,7 +99,13 @@ LogicalResult qcc::describeBorder(ModuleOp module, Manifest &manifest) {
     if (main.getArgAttr(i, stateAttr)) {
       auto output = main.getResultAttrOfType<StringAttr>(stateResult(main, i), "onnx.name");
       int64_t axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr).getInt();
-      manifest.states.push_back({value.name, output.str(), value.type, value.dims, axis});
+      auto storage = stateStorage(main, i);
+      if (failed(storage))
+        return failure();
+      value.type = dataType(storage->element);
+      if (storage->layout)
+        value.dims.back() = Manifest::Dim(storage->layout->bytes());
+      manifest.states.push_back({value.name, output.str(), value.type, value.dims, axis, storage->format});
     } else {
       manifest.inputs.push_back(value);
     }

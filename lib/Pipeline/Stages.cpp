@@ -1,7 +1,6 @@
 // The states of a program, in order: the whole compiler on one page.
 #include "ApplyRecipe.h"
 #include "Calibrate.h"
-#include "CodeCache.h"
 #include "PlaceWeights.h"
 #include "Provenance.h"
 #include "QuantizeWeights.h"
@@ -11,15 +10,18 @@
 #include "dialects/onnx/Onnx.h"
 #include "dialects/qnt/Qnt.h"
 #include "dialects/tile/Tile.h"
+#include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "qcc/Canonicalize/Canonicalize.h"
 #include "qcc/Canonicalize/Raise.h"
+#include "qcc/CodeCache/CodeCache.h"
 #include "qcc/Import/Import.h"
 #include "qcc/Operator/Registry.h"
 #include "qcc/Pack/PackedLayout.h"
 #include "qcc/Pipeline/Compilation.h"
 #include "qcc/Pipeline/HostRun.h"
 #include "qcc/Target/Linear.h"
+#include "qcc/Tile/StateStorage.h"
 #include "qcc/Tile/ToLlvm.h"
 #include "llvm/Support/Path.h"
 
@@ -59,7 +61,7 @@ static LogicalResult canonicalizeStage(Compilation &c) {
   moveTransposes(*c.module);
   if (failed(raiseAttention(*c.module)))
     return failure();
-  raiseCodeConv(*c.module);
+  raiseCodes(c);
   // Which convolutions stay in float32 is not known yet where some are to become products of codes.
   if (!c.options.quantizes || !asksForCalibration(c))
     raiseWinograd(*c.module);
@@ -82,7 +84,9 @@ static LogicalResult calibrateStage(Compilation &c) {
 static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
-  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)));
+  return success(
+      succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)) &&
+      (c.options.cacheFormat.empty() || succeeded(storeCaches(*c.module, c.options.cacheFormat, c.module->getLoc()))));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
@@ -144,16 +148,38 @@ static LogicalResult tileStage(Compilation &c) {
   return success();
 }
 
+/// Takes code that was generated before; false where there is none.
+static bool takeKnownCode(CodeCache &cache, TargetCode &code) {
+  Location loc = code.module->getLoc();
+  code.cacheKey = CodeCache::keyOf(*code.module, code.facts);
+  const GeneratedCode *known = cache.find(code.cacheKey, loc);
+  if (!known)
+    return false;
+  code.object = known->object, code.deviceCode = known->deviceCode;
+  // Of the program, what a plan reads is left.
+  OwningOpRef<ModuleOp> left = ModuleOp::create(loc, code.facts.name);
+  left.get()->setDiscardableAttrs(code.module.get()->getDiscardableAttrDictionary());
+  if (!known->slots.empty())
+    left.get()->setAttr(slotsAttr, parseAttribute(known->slots, code.module.get()->getContext()));
+  code.module = std::move(left);
+  return true;
+}
+
+static void keepCode(CodeCache &cache, TargetCode &code) {
+  GeneratedCode generated{code.object, code.deviceCode, ""};
+  if (Attribute slots = code.module.get()->getAttr(slotsAttr))
+    llvm::raw_string_ostream(generated.slots) << slots;
+  cache.add(code.cacheKey, std::move(generated), code.module->getLoc());
+}
+
 static LogicalResult lowerStage(Compilation &c) {
+  if (!c.codeCache && !c.options.codeCache.empty()) {
+    c.ownCodeCache = std::make_shared<CodeCache>(c.options.codeCache);
+    c.codeCache = c.ownCodeCache.get();
+  }
   for (TargetCode &code : c.code) {
-    if (c.codeCache) {
-      code.cacheKey = CodeCache::keyOf(*code.module);
-      if (const auto *object = c.codeCache->find(code.cacheKey)) {
-        code.object = *object;
-        code.module = ModuleOp::create(code.module->getLoc(), code.facts.name);
-        continue;
-      }
-    }
+    if (c.codeCache && takeKnownCode(*c.codeCache, code))
+      continue;
     auto dims = Dimensions::load(*code.module);
     auto border = code.module->lookupSymbol<func::FuncOp>("main");
     if (failed(dims) || !border)
@@ -190,7 +216,7 @@ static LogicalResult assembleStage(Compilation &c) {
     if (error)
       return emitError(c.module->getLoc()) << code.facts.name << ": " << llvm::toString(std::move(error));
     if (c.codeCache)
-      c.codeCache->add(code.cacheKey, code.object);
+      keepCode(*c.codeCache, code);
   }
   return fillManifest(c);
 }

@@ -7,6 +7,7 @@
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "mlir/Dialect/Math/Transforms/Passes.h"
 #include "mlir/ExecutionEngine/OptUtils.h"
+#include "mlir/IR/Verifier.h"
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/NVVM/NVVMToLLVMIRTranslation.h"
@@ -62,7 +63,9 @@ struct ApproximateMath : PassWrapper<ApproximateMath, OperationPass<ModuleOp>> {
     populateMathPolynomialApproximationPatterns(patterns);
     if (isDevice)
       populateDeviceMathPatterns(patterns);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    // Regions are left as they are: LLVM looks after them.
+    auto config = GreedyRewriteConfig().setRegionSimplificationLevel(GreedySimplifyRegionLevel::Disabled);
+    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns), config)))
       signalPassFailure();
   }
   bool isDevice;
@@ -82,6 +85,15 @@ template <typename Op, typename Mul, typename Add> static void splitFma(ModuleOp
 
 ModuleOp qcc::deviceModule(ModuleOp host) { return host.lookupSymbol<ModuleOp>(deviceModuleName); }
 
+/// The verifier runs once, on what all passes together have made; in a build with assertions, after each.
+static void verifyAtTheEnd(PassManager &pm) {
+#ifdef NDEBUG
+  pm.enableVerifier(false);
+#else
+  (void)pm;
+#endif
+}
+
 LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target) {
   if (ModuleOp device = deviceModule(module)) {
     TargetFacts kernels;
@@ -90,6 +102,7 @@ LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target
       return failure();
   }
   PassManager approximate(module.getContext());
+  verifyAtTheEnd(approximate);
   approximate.addPass(std::make_unique<ApproximateMath>(llvm::Triple(target.triple).isNVPTX()));
   if (failed(approximate.run(module)))
     return failure();
@@ -98,6 +111,7 @@ LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target
     splitFma<vector::FMAOp, arith::MulFOp, arith::AddFOp>(module);
   }
   PassManager pm(module.getContext());
+  verifyAtTheEnd(pm);
   pm.addPass(createSCFToControlFlowPass());
   pm.addPass(createConvertVectorToLLVMPass());
   pm.addPass(arith::createArithExpandOpsPass());
@@ -107,7 +121,7 @@ LogicalResult qcc::lowerToLlvmDialect(ModuleOp module, const TargetFacts &target
   pm.addPass(createConvertFuncToLLVMPass());
   pm.addPass(createConvertControlFlowToLLVMPass());
   pm.addPass(createReconcileUnrealizedCastsPass());
-  return pm.run(module);
+  return failure(failed(pm.run(module)) || failed(mlir::verify(module)));
 }
 
 namespace {

@@ -1,5 +1,5 @@
 // What activations are multiplied in.
-#include "qcc/Format/Format.h"
+#include "qcc/Pack/PackedLayout.h"
 #include "qcc/Target/Linear.h"
 
 using namespace qcc;
@@ -36,4 +36,19 @@ llvm::Expected<StringRef> qcc::chooseComputeType(const Format &format, StringRef
     return llvm::createStringError("--act=" + act + ": '" + format.name +
                                    "' has numbers that are no 8-bit floats; use --fmt=fp8, or --act=auto");
   return *type;
+}
+
+std::optional<Format> qcc::activationFormat(StringRef act, const Format &weights, int64_t outputs, int64_t inputs) {
+  if (llvm::is_contained({"nvfp4", "mxfp8", "mxfp4"}, act)) // blocks of their own
+    return llvm::cantFail(findFormat(act));
+  auto [type, isStatic] = act.split('-');
+  if (type != "int8" && type != "fp8")
+    return std::nullopt;
+  Format format;
+  format.name = act.str();
+  format.element = findElementCodec(type == "fp8" ? "e4m3" : type);
+  format.scale = findScaleCodec("float32");
+  format.blockRows = isStatic.empty() ? 1 : 0;
+  format.block = isStatic.empty() ? PackedLayout::of(weights, outputs, inputs).block : 0;
+  return format;
 }

@@ -10,6 +10,12 @@ Value StoredRows::start(Kernel &k, Value b, Value h, Value t) const {
   return k.add(k.dim(offset), k.add(place, k.mul(t, k.dim(position))));
 }
 
+Value StoredRows::load(Kernel &k, Value data, Value start, Value i, Type type) const {
+  if (layout)
+    return castNumber(k.b, RowCodec(k, *layout).element(data, start, i), k.b.getF32Type(), type);
+  return castNumber(k.b, k.loadAt(data, k.add(start, i), element), computeType(element), type);
+}
+
 Value qcc::scaleOf(Kernel &k, const StreamedAttention &a, Type type) {
   if (a.scale)
     return numberConstant(k.b, type, *a.scale);

@@ -2,6 +2,7 @@
 #include "RunFunction.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "qcc/Runtime/Abi.h"
+#include "llvm/ADT/StringSet.h"
 #include <cstddef>
 
 using namespace mlir;
@@ -19,6 +20,8 @@ public:
   int64_t number(StringRef name) const { return numbers.lookup(name); }
   /// Threads of a block, where they compute a unit together; 0 where each computes its own.
   int64_t cooperating(StringRef name) const { return blocks.lookup(name); }
+  /// Whether a block computes many units.
+  bool isPersistent(StringRef name) const { return persistent.contains(name); }
   /// The table that the runtime reads.
   void writeTable(ModuleOp host, bool isCapturable);
 
@@ -26,6 +29,7 @@ private:
   void writeEntry(ModuleOp device, LLVM::LLVMFuncOp kernel);
 
   llvm::StringMap<int64_t> numbers, blocks;
+  llvm::StringSet<> persistent;
   SmallVector<LLVM::LLVMFuncOp> entries;
   SmallVector<std::array<int64_t, 3>> facts; // threads, shared bytes, cluster
 };
@@ -85,6 +89,10 @@ void DeviceKernels::writeEntry(ModuleOp device, LLVM::LLVMFuncOp kernel) {
       entry.setArgAttrs(i, attributes);
   entry->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
   entry->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), b.getDenseI32ArrayAttr({int32_t(threads)}));
+  if (kernel->hasAttr(persistentAttr)) { // one on a multiprocessor: each may have all of its registers
+    persistent.insert(name);
+    entry->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
+  }
   auto sreg = [&](auto op) -> Value { return arith::ExtUIOp::create(b, i64, op); };
   Value unit = sreg(NVVM::BlockIdXOp::create(b, b.getI32Type()));
   if (!together) {
@@ -92,7 +100,8 @@ void DeviceKernels::writeEntry(ModuleOp device, LLVM::LLVMFuncOp kernel) {
     unit = arith::AddIOp::create(b, arith::MulIOp::create(b, unit, c(threads)), thread);
   }
   auto call = [&] {
-    SmallVector<Value> arguments = {unit, arith::AddIOp::create(b, unit, c(1))};
+    Value end = isPersistent(name) ? Value(entry.getArgument(0)) : arith::AddIOp::create(b, unit, c(1));
+    SmallVector<Value> arguments = {unit, end};
     for (unsigned i = 1; i < types.size(); ++i)
       arguments.push_back(entry.getArgument(i));
     LLVM::CallOp::create(b, TypeRange{}, FlatSymbolRefAttr::get(kernel.getSymNameAttr()), arguments);
@@ -163,6 +172,8 @@ void DeviceRun::launch(tile::LaunchOp op) {
   Value units = op.getUnits(), blocks = units;
   if (!kernels.cooperating(op.getKernel()))
     blocks = arith::CeilDivSIOp::create(b, units, c(threadsOfUnits));
+  if (kernels.isPersistent(op.getKernel()))
+    blocks = arith::MinSIOp::create(b, units, load(i64, at(frame, offsetof(qcc_frame, multiprocessors))));
   store(units, slots);
   for (auto [i, argument] : llvm::enumerate(op.getArguments()))
     store(argument, at(slots, int64_t(8 * (i + 1))));

@@ -276,6 +276,8 @@ void Kernel::cooperate(int64_t threads, int64_t sharedBytes) {
   function->setAttr(sharedBytesAttr, b.getI64IntegerAttr(sharedBytes));
 }
 
+void Kernel::persist() { function->setAttr(persistentAttr, b.getUnitAttr()); }
+
 void Kernel::launch(Dim units, Dim work) { launch(lowering.size(units), lowering.size(work)); }
 
 void Kernel::launch(Value units, Value work) {

@@ -2,6 +2,7 @@
 #include "SameKernel.h"
 #include "dialects/qnt/Qnt.h"
 #include "qcc/Target/Linear.h"
+#include "qcc/Tile/StateStorage.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -255,15 +256,28 @@ bool Lowering::mayAlias(Value tensor, Value of) const {
 }
 
 void Lowering::alias(Value tensor, Value of, Dim first) {
-  Type element = storageType(cast<ShapedType>(tensor.getType()).getElementType());
+  Type element = rowLayout(of) ? host.getI8Type() : storageType(storedElement(of));
   Value base = storage(of);
   if (constantOf(first) != 0)
     base = LLVM::GEPOp::create(host, loc, base.getType(), element, base, ArrayRef<LLVM::GEPArg>{size(first)});
   storages[tensor] = base;
   if (auto it = capacities.find(of); it != capacities.end()) { // the same axis, where leading ones may be gone
     unsigned gone = dimsOf(of.getType()).size() - dimsOf(tensor.getType()).size();
-    capacities[tensor] = {it->second.axis - gone, it->second.length};
+    Capacity capacity = it->second;
+    capacity.axis -= gone;
+    capacities[tensor] = capacity;
   }
+}
+
+Type Lowering::storedElement(Value tensor) const {
+  auto it = capacities.find(tensor);
+  return it != capacities.end() && it->second.element ? it->second.element
+                                                      : cast<ShapedType>(tensor.getType()).getElementType();
+}
+
+const RowLayout *Lowering::rowLayout(Value tensor) const {
+  auto it = capacities.find(tensor);
+  return it != capacities.end() ? it->second.layout.get() : nullptr;
 }
 
 Dim Lowering::storedLength(Value tensor, unsigned axis) const {
@@ -485,7 +499,12 @@ LogicalResult Lowering::run() {
       storages[argument] = tile::StateOp::create(host, loc, ptr, state.getInt());
       auto capacity = main.getArgAttrOfType<AffineMapAttr>(i, capacityAttr);
       auto axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr);
-      capacities[argument] = {unsigned(axis.getInt()), capacity.getValue().getResult(0)};
+      Capacity &stored = capacities[argument];
+      stored.axis = unsigned(axis.getInt()), stored.length = capacity.getValue().getResult(0);
+      auto storage = stateStorage(main, i);
+      if (failed(storage))
+        return failure();
+      stored.element = storage->element, stored.layout = storage->layout;
     } else {
       storages[argument] = tile::InputOp::create(host, loc, ptr, inputs++);
     }

@@ -48,6 +48,17 @@ def test_attention_with_a_mask(target, tmp_path):
     compare(parse(graph), tmp_path, target=target, q=normal(1, 4, 37, 64), k=normal(1, 4, 90, 64), v=normal(1, 4, 90, 64), mask=mask)
 
 
+# Also sizes that are no multiple of a tile, keys in chunks, and rows of 256 elements, for which sm_75 has not the shared memory.
+@pytest.mark.parametrize("h, g, s, t, d, e", [(4, 2, 70, 70, 16, 16), (6, 2, 33, 40, 72, 40), (2, 2, 65, 133, 128, 128), (3, 1, 25, 300, 256, 256), (2, 1, 20, 9, 5, 3)])
+@pytest.mark.parametrize("target", ["sm_75", "sm_80", "sm_90a"])
+def test_attention_on_matrix_units(h, g, s, t, d, e, target, tmp_path):
+    graph = (f"agraph (float16[b, {h}, s, {d}] q, float16[b, {g}, t, {d}] k, float16[b, {g}, t, {e}] v, float16[s, t] mask) => (float16[b, {h}, s, {e}] y) "
+             "{ y = Attention <is_causal = 1, softcap = 2.0> (q, k, v, mask) }")
+    mask = np.where(RNG.random((s, t)) < 0.3, -np.inf, normal(s, t)).astype(np.float16)
+    half = lambda *shape: normal(*shape, dtype=np.float16)
+    compare(parse(graph), tmp_path, 1e-3, target, q=half(2, h, s, d), k=half(2, g, t, d), v=half(2, g, t, e), mask=mask)
+
+
 ROWS = """agraph (float[a, b, c] x, float[c] w) => (float[a, b, c] rows, float[a, b, c] columns, float[a, b, c] logs, float[a, b, c] norm,
     float[a, b, c] rms, float[a, b, c] lp, int64[a, b, 1] best, float[a, b, c] sums) {
     rows = Softmax <axis = 2> (x) columns = Softmax <axis = 1> (x) logs = LogSoftmax (x) norm = LayerNormalization (x, w, w)

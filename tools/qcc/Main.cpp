@@ -47,14 +47,21 @@ static cl::opt<std::string> act(
     cl::desc("What activations are multiplied in: auto, f32, bf16, fp8, int8, in blocks nvfp4, mxfp8, mxfp4, or with "
              "scales from data int8-static (convolutions too), fp8-static"),
     cl::value_desc("A"), cl::init("auto"), cl::cat(category));
+static cl::opt<std::string> cacheFormat(
+    "kv",
+    cl::desc("The format that a session keeps KV caches in: float32, bfloat16, float16, fp8, int8, int4 or "
+             "another one with a scale for each block of a row; two of them, separated by a comma, for keys "
+             "and values (default: the model's own type)"),
+    cl::value_desc("F"), cl::cat(category));
 static cl::opt<std::string> ranges("ranges",
                                    cl::desc("How static scales are made of data: minmax (default), average, "
                                             "percentile, mse, entropy"),
                                    cl::value_desc("R"), cl::init("minmax"), cl::cat(category));
 static cl::opt<std::string> budget("budget",
-                                   cl::desc("Size that formats are chosen for, where --fmt is auto or a list: bits per "
-                                            "weight of linear operations, or bytes of all weights"),
-                                   cl::value_desc("4.5bpw|80MB"), cl::cat(category));
+                                   cl::desc("What formats are chosen for, where --fmt is auto or a list: bits per "
+                                            "weight of linear operations, bytes of all weights, or the time of linear "
+                                            "operations for one token"),
+                                   cl::value_desc("4.5bpw|80MB|2.5ms"), cl::cat(category));
 static cl::opt<std::string>
     mostDivergence("max-kld",
                    cl::desc("The smallest formats are chosen that keep the KL divergence from the float program within "
@@ -92,6 +99,11 @@ static cl::opt<std::string>
                      cl::desc("Keep what methods make of weights in this folder, and take from it what is there: an "
                               "interrupted run goes on where it was, another target costs nothing"),
                      cl::value_desc("DIR"), cl::cat(category));
+static cl::opt<std::string>
+    codeCache("code-cache",
+              cl::desc("Keep generated code in this folder, and take from it what is there (default: the environment's "
+                       "QCC_CODE_CACHE; without both, nothing is kept)"),
+              cl::value_desc("DIR"), cl::cat(category));
 static cl::list<std::string> failIf("fail-if",
                                     cl::desc("Write nothing and exit 1 if this holds, for example 'kld>0.03'"),
                                     cl::value_desc("EXPR"), cl::cat(category));
@@ -270,6 +282,7 @@ int main(int argc, char **argv) {
   options.format = format;
   options.headFormat = headFormat;
   options.act = act;
+  options.cacheFormat = cacheFormat;
   if (llvm::Error error = checkRangeRule(ranges))
     return fail("--ranges=" + ranges + ": " + llvm::toString(std::move(error)));
   options.ranges = ranges;
@@ -283,6 +296,10 @@ int main(int argc, char **argv) {
     options.lastLogits = lastLogits.empty() ? "logits" : lastLogits.getValue();
   options.calibration = calibration;
   options.calibrationCache = calibrationCache;
+  const char *known = getenv("QCC_CODE_CACHE");
+  // Whoever looks at the program on its way sees it made.
+  if (emit == "artifact" && checkData.empty() && dumpStatesTo.empty() && dumpKernelsTo.empty())
+    options.codeCache = codeCache.empty() && known ? std::string(known) : codeCache.getValue();
   std::vector<Gate> gates;
   for (const std::string &text : failIf) {
     auto gate = Gate::parse(text);

@@ -38,6 +38,9 @@ struct Manifest {
     DataType type = DataType::F32;
     std::vector<Dim> dims;
     int64_t axis = 0;
+    // The format that it is stored in; empty where that is the model's own type. Where the format has scales, elements
+    // are bytes and the last dimension is those of a row.
+    std::string format = {};
   };
 
   // One code object. `features` are the CPU features it needs, as LLVM spells them ("avx512vnni", "dotprod"). Where the

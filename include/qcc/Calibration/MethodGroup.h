@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qcc/Algorithm/BlockScales.h"
+#include "qcc/Algorithm/Gptq.h"
 #include "qcc/Algorithm/InputScales.h"
 #include "qcc/Calibration/Calibration.h"
 #include "qcc/Format/Format.h"
@@ -27,6 +28,10 @@ class MethodGroup {
 public:
   MethodGroup(const Format &format, std::vector<std::vector<float>> matrices, int64_t columns, unsigned threads);
 
+  /// To be rounded to another format: codes and scales of blocks are forgotten; what was observed, and how the input is
+  /// scaled, stay.
+  void startOver(const Format &format);
+
   const Format &format() const { return numbers; }
   int64_t columns() const { return width; }
   unsigned threads() const { return threadCount; }
@@ -35,12 +40,15 @@ public:
   std::vector<MatrixView> matrices() const;
   /// Whether the format rounds; float32 does not.
   bool rounds() const { return numbers.element->bits() < 32; }
+  /// The matrix that a step has made codes for.
+  const EncodedMatrix *codes(size_t index) const;
 
-  /// How activations are multiplied: their compute type; and SmoothQuant's α, where it is not to be searched for.
-  void setActivations(llvm::StringRef act, std::optional<double> alpha) { compute = act.str(), givenAlpha = alpha; }
+  /// What activations are rounded to, where they are; and SmoothQuant's α, where it is not to be searched for.
+  void setActivations(std::optional<Format> rounded, std::optional<double> alpha) {
+    activations = std::move(rounded), givenAlpha = alpha;
+  }
   std::optional<double> alpha() const { return givenAlpha; }
-  /// What activations are rounded to; nothing where they are not.
-  std::optional<Format> activationFormat() const;
+  const std::optional<Format> &activationFormat() const { return activations; }
 
   /// Looks at activations. Refuses infinities and NaNs, and data without a token.
   llvm::Error observe(const Activations &activations, bool withCovariance);
@@ -49,6 +57,8 @@ public:
 
   /// The mean of xᵀx over tokens, [columns][columns].
   const double *covariance() const { return covariances.data(); }
+  /// The same, factorized in the order of its diagonal; made when it is first asked for.
+  Result<const HessianFactor *> hessian();
   const std::vector<double> &meanAbsolute() const { return means; }
   const std::vector<float> &maxAbsolute() const { return most; }
   /// Some tokens, evenly spread; not scaled.
@@ -72,14 +82,15 @@ public:
   GroupResult take() { return std::move(result); }
 
 private:
-  const Format &numbers;
+  Format numbers;
   int64_t width;
   unsigned threadCount;
   std::vector<std::vector<float>> weights;
   std::vector<std::optional<BlockScales>> scales;
   std::vector<double> covariances, means;
+  std::optional<HessianFactor> factor; // of the covariance as it is scaled now
   std::vector<float> most, someTokens;
-  std::string compute = "f32";
+  std::optional<Format> activations;
   std::optional<double> givenAlpha;
   std::vector<int64_t> tied;
   GroupResult result;

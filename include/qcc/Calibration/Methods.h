@@ -74,11 +74,15 @@ struct MethodProgress {
   double weightsDone = 0, weightsAll = 0; // that were not in the cache
 };
 
+/// What a compute type rounds the input of a linear operation to, whose weight has a format; nothing where it does not.
+using ActivationFormat = llvm::function_ref<std::optional<Format>(llvm::StringRef act, const Format &weights,
+                                                                  int64_t outputs, int64_t inputs)>;
+
 /// Quantizes the linear operations of `main` that have a method, whose weights have a format and no codes yet. Where no
 /// method needs data, `samples` may be null; `cache` may be. What is scaled is divided where it is read, which
 /// `foldInputScales` takes into what makes it where that can be.
 mlir::FailureOr<std::vector<WeightQuality>> applyMethods(mlir::ModuleOp module, const Samples *samples, OpenModule open,
-                                                         GroupCache *cache,
+                                                         GroupCache *cache, ActivationFormat activationFormat,
                                                          llvm::function_ref<void(const MethodProgress &)> progress);
 
 /// The first method of an operation that needs data; nothing where none does.

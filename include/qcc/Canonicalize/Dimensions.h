@@ -112,6 +112,9 @@ inline constexpr llvm::StringLiteral stateAttr = "qnt.state";
 inline constexpr llvm::StringLiteral capacityAttr = "qnt.capacity";
 /// On such an argument: the axis that is appended to.
 inline constexpr llvm::StringLiteral stateAxisAttr = "qnt.axis";
+/// On such an argument: the format that its storage is in, where that is not the argument's own type. The last axis is
+/// a row of the format.
+inline constexpr llvm::StringLiteral stateFormatAttr = "qnt.format";
 /// The axis of keys or values (batch, heads, positions, size) that is appended to.
 inline constexpr unsigned positionAxis = 2;
 

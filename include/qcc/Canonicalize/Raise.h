@@ -32,7 +32,8 @@ void moveTransposes(mlir::ModuleOp module);
 /// Scaled dot-product attention from matrix products around a softmax, with grouped heads, scale, softcap and mask;
 /// batch and heads may be one axis.
 mlir::LogicalResult raiseAttention(mlir::ModuleOp module);
-/// 1 x 1 convolutions of unsigned codes with constant signed ones: `qcc.CodeConv`, which multiplies bytes.
+/// Convolutions of unsigned codes with constant signed ones, of all channels or channel by channel: `qcc.CodeConv`,
+/// which multiplies bytes.
 void raiseCodeConv(mlir::ModuleOp module);
 /// 3 x 3 convolutions of float32 with constant weights, where tiles take less time: `qcc.Winograd`, with weights that
 /// are transformed now.

@@ -40,6 +40,25 @@ public:
   virtual Value lookup(llvm::ArrayRef<float> table, Value index) = 0;
 };
 
+/// What encodes need beside. Conditions are the reader's own too.
+class EncodePrimitives : public Primitives {
+public:
+  virtual Value divide(Value a, Value b) = 0;                             // floats
+  virtual Value addFloats(Value a, Value b) = 0;                          // rounded to float32
+  virtual Value bits(Value x) = 0;                                        // of a float32
+  virtual Value isLess(Value a, Value b) = 0;                             // integers
+  virtual Value isLessFloat(Value a, Value b) = 0;                        // no for NaNs
+  virtual Value select(Value condition, Value then, Value otherwise) = 0; // of one kind
+
+  /// The integer nearest to a float of magnitude below 2^22, to even: a sum rounds at the unit of 1.5 * 2^23.
+  Value nearest(Value x) { return add(bits(addFloats(x, real(12582912.0f))), integer(-0x4b400000)); }
+  Value smaller(Value a, Value b) { return select(isLessFloat(b, a), b, a); } // `a` where one is a NaN
+  Value larger(Value a, Value b) { return select(isLessFloat(a, b), b, a); }
+  /// Whether a float is neither infinite nor a NaN.
+  Value isFinite(Value x) { return isLess(bitAnd(bits(x), 0x7fffffff), integer(0x7f800000)); }
+  Value isNaN(Value x) { return isLess(integer(0x7f800000), bitAnd(bits(x), 0x7fffffff)); }
+};
+
 /// What a block's codes are as small integers: value = (integer(code) * factor) * scale. `isExact` is false where the
 /// integers only come close (NF4).
 struct IntegerView {
@@ -65,6 +84,9 @@ public:
   /// The value of a code, written in primitives; the same definition is run on the host and emitted into kernels. Codes
   /// that stand for no number are read only by codecs that make them (float16, bfloat16, float32).
   virtual Primitives::Value decode(Primitives &p, Primitives::Value code) const = 0;
+  /// What `encodeBlock` makes of one element, in primitives.
+  virtual Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value x, Primitives::Value scale,
+                                   Primitives::Value zero) const = 0;
   virtual std::optional<IntegerView> integerView() const { return std::nullopt; }
 
   /// `encodeBlock` of one number, with the scale 1.
@@ -91,10 +113,19 @@ public:
   /// scale stays positive.
   virtual uint32_t encode(float scale) const = 0;
   virtual Primitives::Value decode(Primitives &p, Primitives::Value code) const = 0;
+  /// `wanted` and `encode` in primitives.
+  virtual Primitives::Value wanted(EncodePrimitives &p, Primitives::Value amax, float largest) const {
+    return p.divide(amax, p.real(largest));
+  }
+  virtual Primitives::Value codeOf(EncodePrimitives &p, Primitives::Value scale) const = 0;
   /// The largest scale expressed, where a tensor-wide float32 scale has to bring the blocks' scales into range (NVFP4);
   /// 0: none needed.
   virtual float tensorScaleFor() const { return 0; }
   float value(uint32_t code) const;
+
+private:
+  mutable std::once_flag once;
+  mutable std::vector<float> table; // of all codes, where they have at most 16 bits
 };
 
 /// The scale that a block is given.
@@ -102,6 +133,11 @@ struct BlockScale {
   uint32_t code = 0;
   float value = 1; // with the tensor's scale
   uint8_t zero = 0;
+};
+
+/// The same in primitives.
+struct BlockScaleValues {
+  Primitives::Value code, value, zero;
 };
 
 /// A matrix of rows x columns stored in a format. Codes: each row's, packed from the low bits of each byte on, every
@@ -143,6 +179,8 @@ public:
   /// The scale (and zero) of a block whose values lie in [lowest, highest], for rounding to nearest. 0 is taken as one
   /// of them.
   BlockScale chooseScale(float lowest, float highest, float tensorScale) const;
+  /// The same in primitives, where there is no scale of the whole matrix.
+  BlockScaleValues chooseScale(EncodePrimitives &p, Primitives::Value lowest, Primitives::Value highest) const;
   /// An element in primitives. `scale` is the block's, times the tensor's; `minusZero` its zero, negated, where the
   /// format has zeros.
   Primitives::Value value(Primitives &p, Primitives::Value code, Primitives::Value scale,

@@ -6,7 +6,7 @@
 namespace qcc {
 
 /// A value's number is the int32 or the float32 it is, as a double.
-class HostReader final : public Primitives {
+class HostReader final : public EncodePrimitives {
 public:
   Value integer(int32_t value) override;
   Value real(float value) override;
@@ -21,6 +21,12 @@ public:
   Value multiply(Value a, Value b) override;
   Value halfToFloat(Value code) override;
   Value lookup(llvm::ArrayRef<float> table, Value index) override;
+  Value divide(Value a, Value b) override;
+  Value addFloats(Value a, Value b) override;
+  Value bits(Value x) override;
+  Value isLess(Value a, Value b) override;
+  Value isLessFloat(Value a, Value b) override;
+  Value select(Value condition, Value then, Value otherwise) override;
 };
 
 } // namespace qcc

@@ -19,7 +19,7 @@ struct CompileOptions {
   std::string method = "rtn";     // how the numbers of quantized weights are chosen
   std::string act = "auto";       // compute type of activations
   std::string ranges = "minmax";  // how static scales are made of what was seen on data
-  std::string budget;             // of formats that are chosen among several: 4.5bpw or 80MB; empty: none
+  std::string budget;             // of formats that are chosen among several: 4.5bpw, 80MB or 2.5ms; empty: none
   double mostDivergence = 0;      // KL divergence that chosen formats may have; 0: whatever the budget allows
   bool raises = true;             // whether operators are rewritten, and not lowered as they stand in the file
   bool quantizes = true;          // whether products with constants become linear operations
@@ -28,10 +28,12 @@ struct CompileOptions {
   bool plansOnly = false;         // nothing is to be computed from weights or data
   std::string lastLogits;         // the output that is computed for the last position alone; empty: none
   bool states = true;             // whether KV caches become states of the session
+  std::string cacheFormat;        // of those, or of keys and of values: "int8,int4"; empty: the model's own type
   std::map<std::string, std::string> files; // further parts of the artifact: name in it, path
   std::map<std::string, int64_t> lengths;   // of dimensions, by their names, for which the plan counts memory
   std::vector<std::string> calibration;     // npz files of inputs
   std::string calibrationCache;             // a folder for what methods have made; empty: none
+  std::string codeCache;                    // a folder for generated code; empty: none
   size_t measuredSamples = 8;               // of the calibration data, that the quality in the manifest is measured on
   std::string dumpStatesTo, dumpKernelsTo;  // folders; empty: nothing is dumped
 };
@@ -45,7 +47,7 @@ struct TargetCode {
   llvm::SmallVector<char, 0> object;        // the shared object
   llvm::SmallVector<char, 0> deviceCode;    // PTX, where the target is a device
   std::vector<std::string> nodes;           // by the numbers of run-time errors
-  std::string cacheKey;                     // of the tiled program, where code is shared
+  std::string cacheKey;                     // of the tiled program, where code is kept
 };
 
 /// A model on its way from file to artifact. Errors are diagnostics of the context.
@@ -60,7 +62,8 @@ public:
   std::vector<std::string> filesRead;                      // of the model: its own file and its external data
   std::vector<std::shared_ptr<class MappedFile>> mappings; // of those files
   Manifest manifest;
-  CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's
+  CodeCache *codeCache = nullptr;              // of code that equal programs may share; somebody else's, or none
+  std::shared_ptr<CodeCache> ownCodeCache;     // where nobody else's is there, but a folder
   llvm::DenseMap<mlir::Value, double> quality; // of rounded weights: signal-to-noise ratio in dB
   std::optional<Divergence> divergence;        // from the float program, where it was measured
   WeightLayout weights;

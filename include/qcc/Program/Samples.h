@@ -23,6 +23,8 @@ public:
                    std::string &error);
 
   size_t size() const { return count; }
+  // Leaves the first ones.
+  void truncate(size_t most) { count = most < count ? most : count; }
   // The inputs of one sample.
   std::vector<NpzArray> operator[](size_t index) const;
 

@@ -16,6 +16,9 @@ struct CodeProduct {
   std::function<void(Kernel &, mlir::Value image, mlir::Value row, mlir::Value column, mlir::Value sum)> store;
 };
 
+/// Whether a target multiplies unsigned codes with signed ones faster than their values in float32.
+bool multipliesCodes(const TargetFacts &facts);
+
 /// Emits and launches the product. False, with nothing emitted, where the target has no dot products of unsigned and
 /// signed bytes, or for results that this is not made for.
 bool emitCodeProduct(Lowering &lowering, llvm::StringRef name, const CodeProduct &product);

@@ -1,17 +1,14 @@
 // Windows over planes of float32 on a CPU target: pooling, and convolution channel by channel or of all channels.
 #pragma once
 
+#include "qcc/Target/KnownAxis.h"
 #include "qcc/Tile/Lowering.h"
 
 namespace qcc {
 
-/// A window with one or two spatial axes of known lengths: output position o reads the input positions
-/// o * stride + k * dilation - before, 0 <= k < kernel. What lies outside of the plane counts as `outside`.
+/// A window with one or two spatial axes. What lies outside of the plane counts as `outside`.
 struct FloatWindow {
-  struct Axis {
-    int64_t input = 1, kernel = 1, output = 1, stride = 1, dilation = 1, before = 0;
-  };
-  Axis down, across;
+  KnownAxis down, across;
   std::function<mlir::Value(Kernel &)> outside;
 
   int64_t taps() const { return down.kernel * across.kernel; }

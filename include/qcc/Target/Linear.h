@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dialects/qnt/Qnt.h"
+#include "qcc/Format/Format.h"
 #include "qcc/Tile/Lowering.h"
 
 namespace qcc {
@@ -17,7 +18,10 @@ mlir::LogicalResult lowerLookup(qnt::LookupOp op, Lowering &lowering);
 /// int8-static, fp8-static, or numbers in the blocks of nvfp4, mxfp8 or mxfp4; an error where that cannot be. `auto`
 /// takes int8 where codes are small integers; where the program is for GPUs alone, else fp8 where they are such
 /// numbers, and bf16; otherwise f32.
-llvm::Expected<llvm::StringRef> chooseComputeType(const class Format &format, llvm::StringRef act, bool onGpus);
+llvm::Expected<llvm::StringRef> chooseComputeType(const Format &format, llvm::StringRef act, bool onGpus);
+
+/// What a compute type rounds activations to, beside weights of a format; nothing where it does not round them.
+std::optional<Format> activationFormat(llvm::StringRef act, const Format &weights, int64_t outputs, int64_t inputs);
 
 /// The instruction that multiplies on a target, for plans and manifests.
 /// `layout` is the weight's, where there is one.

@@ -2,14 +2,16 @@
 #pragma once
 
 #include "qcc/Tile/Lowering.h"
+#include "qcc/Tile/RowCodec.h"
 
 namespace qcc {
 
 /// Rows of keys or values in storage: a row is a number of consecutive elements; the rest are strides between rows, in
-/// elements.
+/// elements. Where rows have a layout, strides and offset are in bytes.
 struct StoredRows {
   mlir::Value storage; // as the host has it
   mlir::Type element;
+  const RowLayout *layout = nullptr;
   Dim offset, batch, head, position;
 
   /// The rows of a tensor (batch, heads, positions, size) or (batch, positions, heads * size), or of one half of a pair
@@ -19,6 +21,8 @@ struct StoredRows {
   static StoredRows make(Lowering &lowering, mlir::Type element, Dim batch, Dim heads, Dim positions, Dim size);
   /// The number of the first element of a row.
   mlir::Value start(Kernel &k, mlir::Value batch, mlir::Value head, mlir::Value position) const;
+  /// Element `i` of the row at `start`, as a compute value of `type`.
+  mlir::Value load(Kernel &k, mlir::Value data, mlir::Value start, mlir::Value i, mlir::Type type) const;
 };
 
 /// result(b, h, s) = sum over t of softmax(score(b, h, s, t)) * value(b, h / group, t)

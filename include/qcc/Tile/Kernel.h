@@ -12,6 +12,8 @@ namespace qcc {
 /// use.
 inline constexpr llvm::StringLiteral blockThreadsAttr = "tile.threads";
 inline constexpr llvm::StringLiteral sharedBytesAttr = "tile.shared_bytes";
+/// Of one of which a device runs a block on each multiprocessor, that computes many units.
+inline constexpr llvm::StringLiteral persistentAttr = "tile.persistent";
 
 class Lowering;
 class Kernel;
@@ -111,6 +113,9 @@ public:
 
   /// On a device: `threads` threads compute each unit together, which call the body alike.
   void cooperate(int64_t threads, int64_t sharedBytes);
+  /// The same, and as many blocks as the device has multiprocessors, at most, compute all units [lo, hi): `lo` is the
+  /// block's first one, and the next ones are as many units away as there are blocks.
+  void persist();
 
   /// Ends the kernel and launches it over `units` units; `work` estimates the scalar operations of all of them.
   void launch(Dim units, Dim work);

@@ -8,6 +8,8 @@
 
 namespace qcc {
 
+struct RowLayout;
+
 /// What the kernels of a GPU may use.
 struct DeviceFacts {
   std::string architecture; // "sm_90a": with an 'a', code is for it alone; with an 'f', for its family
@@ -38,6 +40,8 @@ public:
   mlir::ModuleOp target;
   mlir::Location loc; // of the node being lowered
 
+  /// What is lowered.
+  mlir::ModuleOp sourceModule() const { return source; }
   /// Lowers the function `main`; reports the first node that cannot be.
   mlir::LogicalResult run();
 
@@ -68,6 +72,10 @@ public:
   void alias(mlir::Value tensor, mlir::Value of, Dim first);
   /// The positions along `axis` that the tensor's storage has room for: more than the tensor has when it is a state.
   Dim storedLength(mlir::Value tensor, unsigned axis) const;
+  /// The type of the elements that the tensor's storage holds.
+  mlir::Type storedElement(mlir::Value tensor) const;
+  /// The layout of the rows along the last axis in the tensor's storage; null where they are elements.
+  const RowLayout *rowLayout(mlir::Value tensor) const;
   /// What an earlier lowering in this block made of `tensor` under a name (activations in a kernel's order), for others
   /// to use; null when none did.
   const llvm::SmallVector<mlir::Value> *shared(mlir::Value tensor, llvm::StringRef name) const;
@@ -134,6 +142,8 @@ private:
   struct Capacity {
     unsigned axis; // that is appended to
     Dim length;
+    mlir::Type element; // stored ones; null: the tensor's own
+    std::shared_ptr<const RowLayout> layout;
   };
   llvm::DenseMap<mlir::Value, Capacity> capacities; // of tensors that are states
   llvm::DenseSet<mlir::Value> fused;

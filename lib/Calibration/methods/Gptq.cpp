@@ -4,10 +4,7 @@
 using namespace qcc;
 
 llvm::Error steps::gptq(MethodGroup &group) {
-  HessianOptions hessian;
-  hessian.activationOrder = true;
-  hessian.threads = group.threads();
-  auto factor = HessianFactor::create(group.covariance(), group.columns(), hessian);
+  auto factor = group.hessian();
   if (!factor)
     return llvm::createStringError(factor.reason());
   return roundAll(group, [&](size_t i, MatrixView matrix) -> Result<EncodedMatrix> {
@@ -15,7 +12,7 @@ llvm::Error steps::gptq(MethodGroup &group) {
     options.scales = group.blockScales(i);
     options.clip = ScaleSearch();
     options.threads = group.threads();
-    auto result = qcc::gptq(group.format(), matrix, *factor, options);
+    auto result = qcc::gptq(group.format(), matrix, **factor, options);
     if (!result)
       return Refusal{result.reason()};
     return std::move(result->encoded);

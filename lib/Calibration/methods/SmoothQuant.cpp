@@ -5,7 +5,7 @@ using namespace qcc;
 
 llvm::Error steps::smoothQuant(MethodGroup &group) {
   constexpr double alpha = 0.5; // SmoothQuant's own default (arXiv 2211.10438, section 4.1)
-  auto activation = group.activationFormat();
+  const std::optional<Format> &activation = group.activationFormat();
   std::vector<float> scales;
   if (!group.alpha() && group.rounds() && activation) {
     SmoothingOptions options;

@@ -31,8 +31,10 @@ static StoredRows rowsOfPositions(Lowering &lowering, Value state) {
   SmallVector<Dim> dims = dimsOf(state.getType());
   StoredRows rows;
   rows.storage = lowering.storage(state);
-  rows.element = cast<ShapedType>(state.getType()).getElementType();
-  rows.offset = d.constant(0), rows.head = dims[3], rows.position = d.mul(dims[2], dims[3]);
+  rows.element = lowering.storedElement(state);
+  rows.layout = lowering.rowLayout(state);
+  rows.head = rows.layout ? d.constant(rows.layout->bytes()) : dims[3];
+  rows.offset = d.constant(0), rows.position = d.mul(dims[2], rows.head);
   rows.batch = d.mul(lowering.storedLength(state, 1), rows.position);
   return rows;
 }
@@ -49,6 +51,7 @@ static LogicalResult lowerAppend(const Node &node, Lowering &lowering) {
     e.batch = dims[dims.size() - 4], e.heads = heads, e.size = dims.back();
     e.present =
         positionsFirst ? rowsOfPositions(lowering, state) : StoredRows::of(lowering, state, e.heads, e.size, half);
+    e.type = node.element(1 + half);
     e.before = dims[axis], e.added = node.dims(1)[addedAxis(node)], e.after = node.outputDims()[axis];
     e.source = [&, half](Kernel &k, Value b, Value h, Value row, Value i) {
       return positionsFirst ? k.load(node.input(1), {b, row, h, i}) : k.load(node.input(1 + half), {b, h, row, i});

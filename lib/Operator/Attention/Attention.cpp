@@ -123,6 +123,7 @@ static StoredRows allRows(const Node &node, Lowering &lowering, const Lengths &l
   Extension e;
   e.batch = l.batch, e.heads = l.keyHeads, e.size = size;
   e.before = l.before, e.added = l.added, e.after = l.keys;
+  e.type = node.element(i);
   e.source = [&](Kernel &k, Value b, Value h, Value row, Value at) {
     return loadHead(k, node.input(i), size, b, h, row, at);
   };

@@ -61,6 +61,7 @@ StoredRows qcc::allPositions(Lowering &lowering, const Part &part, Value past, V
     return part.stored(lowering);
   e.batch = part.batch, e.heads = part.heads, e.size = part.size, e.added = part.rows;
   e.half = half;
+  e.type = part.element();
   if (!e.source)
     e.source = [&](Kernel &k, Value b, Value h, Value row, Value i) { return part.load(k, b, h, row, i); };
   e.past = past;

@@ -18,7 +18,10 @@ StoredRows StoredRows::of(Lowering &lowering, Value tensor, Dim heads, Dim size,
   SmallVector<Dim> dims = dimsOf(tensor.getType());
   StoredRows rows;
   rows.storage = lowering.storage(tensor);
-  rows.element = cast<ShapedType>(tensor.getType()).getElementType();
+  rows.element = lowering.storedElement(tensor);
+  rows.layout = lowering.rowLayout(tensor);
+  if (rows.layout)
+    size = d.constant(rows.layout->bytes());
   if (dims.size() == 3) {
     rows.head = size;
     rows.position = d.mul(heads, size);
@@ -90,8 +93,8 @@ private:
   void unit(Value number);
   void loadQueries();
   void keysFrom(Value start, Value count);
-  void scoresByDot(Value start, Value count);
-  void scoresByColumns(Value start, Value count);
+  void scoresByDot(Value count);
+  void scoresByColumns(Value count);
   void weigh(Value lane, Value start, Value count);
   void accumulate(Value lanes, Value columns, Value depth, llvm::function_ref<Value(Value lane, Value step)> left,
                   llvm::function_ref<Value(Value step, Value column)> right, Value sums, Value stride);
@@ -104,8 +107,16 @@ private:
     Value zero = number(0);
     k.loop(from, to, [&](Value i) { put(base, i, zero); });
   }
-  Value element(const StoredRows &rows, Value base, Value i) {
-    return castNumber(k.b, k.loadAt(base, i, rows.element), computeType(rows.element), c);
+  /// Makes rows [start, start + count) of keys or values ready to be read.
+  void open(const StoredRows &rows, Value data, Value first, Value start, Value count, Dim size);
+  /// Element `i` of row `t` of those.
+  Value element(Value t, Value i) {
+    Value place = k.add(opened.first, k.add(k.mul(t, opened.stride), i));
+    if (opened.isDecoded)
+      return castNumber(k.b, k.loadAt(decoded, place, k.b.getF32Type()), k.b.getF32Type(), c);
+    if (opened.rows->layout)
+      return opened.rows->load(k, opened.data, k.add(opened.first, k.mul(t, opened.stride)), i, c);
+    return opened.rows->load(k, opened.data, k.constant(0), place, c);
   }
   Value rowOf(Value lane) { return k.add(firstRow, k.div(lane, k.constant(together))); }
   Value headOf(Value lane) { return k.add(firstHead, k.rem(lane, k.constant(together))); }
@@ -122,7 +133,13 @@ private:
 
   Area queryArea, resultArea;
   Value scores, panel, maxima, sums; // scratch
-  Value queries, results;            // bases of this unit
+  Value decoded;                     // rows of a format as float32; null where they are read one element at a time
+  struct {
+    const StoredRows *rows;
+    Value data, first, stride;
+    bool isDecoded;
+  } opened;
+  Value queries, results; // bases of this unit
   Value keyData, valueData, keyStart, valueStart;
   Value batch, firstHead, firstRow, lanes, position;
 };
@@ -157,6 +174,9 @@ void Writer::write() {
   auto rows = constantOf(a.rows), size = constantOf(a.size);
   if (size && *size * keyBlock * bytes <= maxScratch && !(rows && *rows * together < packedLanes))
     panel = k.threadScratch(*size * keyBlock * bytes);
+  Dim widest = d.constant(std::max(constantOf(a.size).value_or(0), constantOf(a.valueSize).value_or(0)));
+  if ((a.key.layout || a.value.layout) && *constantOf(widest) * keyBlock * 4 <= maxScratch)
+    decoded = k.threadScratch(*constantOf(widest) * keyBlock * 4);
   keyData = k.argument(a.key.storage), valueData = k.argument(a.value.storage);
   k.loop(k.lo(), k.hi(), [&](Value number) {
     SmallVector<Value> place = k.delinearize(number, space);
@@ -222,40 +242,50 @@ void Writer::loadQueries() {
   });
 }
 
+void Writer::open(const StoredRows &rows, Value data, Value first, Value start, Value count, Dim size) {
+  Value stride = k.dim(rows.position);
+  opened = {&rows, data, k.add(first, k.mul(start, stride)), stride, rows.layout && decoded};
+  if (!opened.isDecoded)
+    return;
+  // All lanes read a row: it is decoded once, into what the cache nearest to the core holds.
+  RowCodec codec(k, *rows.layout);
+  Value width = k.dim(size);
+  k.loop(k.constant(0), count,
+         [&](Value t) { codec.read(data, k.add(opened.first, k.mul(t, stride)), decoded, k.mul(t, width)); });
+  opened.first = k.constant(0), opened.stride = width;
+}
+
 void Writer::keysFrom(Value start, Value count) {
+  open(a.key, keyData, keyStart, start, count, a.size);
   if (!panel) {
-    scoresByDot(start, count);
+    scoresByDot(count);
   } else {
     Value few = k.less(lanes, k.constant(packedLanes));
     auto choice = scf::IfOp::create(k.b, few, /*withElseRegion=*/true);
     OpBuilder::InsertionGuard guard(k.b);
     k.b.setInsertionPointToStart(choice.thenBlock());
-    scoresByDot(start, count);
+    scoresByDot(count);
     k.b.setInsertionPointToStart(choice.elseBlock());
-    scoresByColumns(start, count);
+    scoresByColumns(count);
   }
   k.loop(k.constant(0), lanes, [&](Value lane) { weigh(lane, start, count); });
-  Value base = k.add(valueStart, k.mul(start, k.dim(a.value.position)));
+  open(a.value, valueData, valueStart, start, count, a.valueSize);
   accumulate(
       lanes, k.dim(a.valueSize), count,
       [&](Value lane, Value step) { return get(scores, k.add(k.mul(lane, k.constant(keyBlock)), step)); },
-      [&](Value step, Value column) {
-        return element(a.value, valueData, k.add(k.add(base, k.mul(step, k.dim(a.value.position))), column));
-      },
-      results, k.dim(a.valueSize));
+      [&](Value step, Value column) { return element(step, column); }, results, k.dim(a.valueSize));
 }
 
 /// Each score as a sum along the key: a key is read once for all lanes.
-void Writer::scoresByDot(Value start, Value count) {
+void Writer::scoresByDot(Value count) {
   Value size = k.dim(a.size), zero = k.constant(0);
   k.loop(zero, count, [&](Value t) {
-    Value base = k.add(keyStart, k.mul(k.add(start, t), k.dim(a.key.position)));
     auto some = [&](Value lane, int64_t many) {
       SmallVector<Value> from;
       for (int64_t i = 0; i < many; ++i)
         from.push_back(k.mul(k.add(lane, k.constant(i)), size));
       SmallVector<Value> dots = k.loop(zero, size, SmallVector<Value>(many, number(0)), [&](Value i, ValueRange sums) {
-        Value key = element(a.key, keyData, k.add(base, i));
+        Value key = element(t, i);
         SmallVector<Value> next;
         for (int64_t j = 0; j < many; ++j)
           next.push_back(addFreely(k, sums[j], multiply(k, get(queries, k.add(from[j], i)), key)));
@@ -271,13 +301,10 @@ void Writer::scoresByDot(Value start, Value count) {
 }
 
 /// The scores of many lanes: the block of keys is transposed, so that vectors run along the keys.
-void Writer::scoresByColumns(Value start, Value count) {
+void Writer::scoresByColumns(Value count) {
   Value zero = k.constant(0), size = k.dim(a.size), stride = k.constant(keyBlock);
-  k.loop(zero, count, [&](Value t) {
-    Value base = k.add(keyStart, k.mul(k.add(start, t), k.dim(a.key.position)));
-    k.loop(zero, size,
-           [&](Value i) { put(panel, k.add(k.mul(i, stride), t), element(a.key, keyData, k.add(base, i))); });
-  });
+  k.loop(zero, count,
+         [&](Value t) { k.loop(zero, size, [&](Value i) { put(panel, k.add(k.mul(i, stride), t), element(t, i)); }); });
   zeros(scores, zero, k.mul(lanes, stride));
   accumulate(
       lanes, count, size, [&](Value lane, Value step) { return get(queries, k.add(k.mul(lane, size), step)); },
@@ -447,7 +474,7 @@ void qcc::emitScores(Lowering &lowering, const StreamedAttention &a, ScoreMode m
     auto scoreOf = [&](Value t) {
       Value base = k.add(start, k.mul(t, k.dim(a.key.position)));
       Value score = k.loop(zero, k.dim(a.size), ValueRange{numberConstant(k.b, c, 0)}, [&](Value i, ValueRange sum) {
-        Value key = castNumber(k.b, k.loadAt(keyData, k.add(base, i), a.key.element), computeType(a.key.element), c);
+        Value key = a.key.load(k, keyData, base, i, c);
         return SmallVector<Value>{addFreely(k, sum[0], multiply(k, a.query(k, b, head, row, i), key))};
       })[0];
       score = multiply(k, score, scaleOf(k, a, c));
@@ -482,80 +509,4 @@ void qcc::emitScores(Lowering &lowering, const StreamedAttention &a, ScoreMode m
     });
   });
   k.launch(d.product(space), d.product({d.product(space), a.keys, a.size}));
-}
-
-void qcc::emitExtension(Lowering &lowering, const Extension &e) {
-  Dimensions &d = lowering.dims;
-  Kernel k(lowering, "append", lowering.loc);
-  Type element = e.present.element;
-  bool inPlace = e.past && lowering.storage(e.past) == e.present.storage;
-  Value to = k.argument(e.present.storage), zero = k.constant(0), size = k.dim(e.size);
-  auto firstPosition = [&](Value b) { return e.firstPosition ? e.firstPosition(k, b) : k.dim(e.before); };
-  // On a device, each element of a row is a unit of its own.
-  Value ownElement;
-  auto eachElement = [&](llvm::function_ref<void(Value)> body) {
-    ownElement ? body(ownElement) : k.loop(zero, size, body);
-  };
-  auto addRow = [&](Value b, Value h, Value row, Value position) {
-    Value place = e.present.start(k, b, h, position);
-    eachElement([&](Value i) { k.storeAt(to, k.add(place, i), element, e.source(k, b, h, row, i)); });
-  };
-  // In place only the new rows are written, each by a unit of its own, and where entries of the batch end at different
-  // positions, what is behind the past and not new. Otherwise every row of the present is.
-  bool ragged = inPlace && e.firstPosition;
-  Dim further = d.sub(e.after, e.before);
-  SmallVector<Dim> space = {e.batch, e.heads, ragged ? d.max(e.added, further) : inPlace ? e.added : e.after};
-  Dim work = d.mul(d.product(space), e.size);
-  if (lowering.facts.device)
-    space.push_back(e.size);
-  auto when = [&](Value condition, llvm::function_ref<void()> then, llvm::function_ref<void()> otherwise = nullptr) {
-    auto choice = scf::IfOp::create(k.b, condition, /*withElseRegion=*/bool(otherwise));
-    OpBuilder::InsertionGuard guard(k.b);
-    k.b.setInsertionPointToStart(choice.thenBlock());
-    then();
-    if (otherwise) {
-      k.b.setInsertionPointToStart(choice.elseBlock());
-      otherwise();
-    }
-  };
-  k.loop(k.lo(), k.hi(), [&](Value number) {
-    SmallVector<Value> at = k.delinearize(number, space);
-    Value b = at[0], h = at[1], row = at[2], first = firstPosition(b);
-    if (lowering.facts.device)
-      ownElement = at[3];
-    auto clear = [&](Value position) {
-      Value nothing = numberConstant(k.b, element, 0), place = e.present.start(k, b, h, position);
-      eachElement([&](Value i) { k.storeAt(to, k.add(place, i), element, nothing); });
-    };
-    auto isNew = [&](Value position) {
-      return arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, k.sub(position, first), k.dim(e.added));
-    };
-    if (inPlace && !ragged)
-      return addRow(b, h, row, k.add(first, row));
-    if (ragged) {
-      when(k.less(row, k.dim(e.added)), [&] { addRow(b, h, row, k.add(first, row)); });
-      return when(k.less(row, k.dim(further)), [&] {
-        Value position = k.add(k.dim(e.before), row);
-        when(isNew(position), [] {}, [&] { clear(position); });
-      });
-    }
-    auto keep = [&] {
-      SmallVector<Dim> dims = {e.batch, e.heads, e.before, e.size};
-      Value place = e.present.start(k, b, h, row);
-      eachElement([&](Value i) {
-        Value from = k.linearize({b, h, row, i}, dims);
-        if (e.half)
-          from = k.add(from, k.dim(d.product(dims)));
-        k.storeAt(to, k.add(place, i), element, k.loadAt(k.pointer(e.past), from, element));
-      });
-    };
-    when(
-        isNew(row), [&] { addRow(b, h, k.sub(row, first), row); },
-        [&] {
-          if (!e.past)
-            return clear(row);
-          when(k.less(row, k.dim(e.before)), keep, [&] { clear(row); });
-        });
-  });
-  k.launch(d.product(space), work);
 }

@@ -25,6 +25,7 @@ struct Extension {
   /// The position of the first new row of a batch entry; null when it is `before`.
   std::function<mlir::Value(Kernel &, mlir::Value batch)> firstPosition;
   std::function<mlir::Value(Kernel &, mlir::Value batch, mlir::Value head, mlir::Value row, mlir::Value i)> source;
+  mlir::Type type; // of what `source` gives a compute value of
 };
 
 /// Emits and launches a kernel that writes the new rows; what the past holds is copied unless it is the present.

@@ -137,21 +137,12 @@ void Planes::fillScratch(Kernel &k, Value image) {
   });
 }
 
-/// An axis whose lengths are all known.
-static std::optional<FloatWindow::Axis> knownAxis(const WindowAxis &axis) {
-  auto input = constantOf(axis.input), kernel = constantOf(axis.kernel), output = constantOf(axis.output);
-  auto before = constantOf(axis.before);
-  if (!input || !kernel || !output || !before)
-    return std::nullopt;
-  return FloatWindow::Axis{*input, *kernel, *output, axis.stride, axis.dilation, *before};
-}
-
 std::optional<FloatWindow> Planes::floatWindow() const {
   Type element = cast<ShapedType>(tensor.getType()).getElementType();
   if (window.size() > 2 || !type.isF32() || !element.isF32() || lowering.isFused(tensor))
     return std::nullopt;
   auto across = knownAxis(window.back());
-  auto down = window.size() == 2 ? knownAxis(window.front()) : FloatWindow::Axis();
+  auto down = window.size() == 2 ? knownAxis(window.front()) : KnownAxis();
   Kernel probe(lowering, "probe", lowering.loc);
   Value some = probe.constantF32(0);
   if (!across || !down || read(probe, some) != some)

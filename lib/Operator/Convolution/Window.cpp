@@ -7,6 +7,14 @@ SmallVector<Dim> qcc::spatialDims(const Node &node, unsigned i) {
   return to_vector(ArrayRef(node.dims(i)).drop_front(2));
 }
 
+std::optional<KnownAxis> qcc::knownAxis(const WindowAxis &axis) {
+  auto input = constantOf(axis.input), kernel = constantOf(axis.kernel), output = constantOf(axis.output);
+  auto before = constantOf(axis.before);
+  if (!input || !kernel || !output || !before)
+    return std::nullopt;
+  return KnownAxis{*input, *kernel, *output, axis.stride, axis.dilation, *before};
+}
+
 SmallVector<Dim> qcc::outputDims(const Window &window) {
   return llvm::map_to_vector(window, [](const WindowAxis &axis) { return axis.output; });
 }

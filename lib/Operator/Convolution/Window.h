@@ -2,6 +2,7 @@
 #pragma once
 
 #include "qcc/Operator/Infer.h"
+#include "qcc/Target/KnownAxis.h"
 
 namespace qcc {
 
@@ -16,6 +17,8 @@ struct WindowAxis {
     return dims.add(dims.mul(dims.sub(kernel, dims.constant(1)), dims.constant(dilation)), dims.constant(1));
   }
 };
+/// The axis, where all of its lengths are known.
+std::optional<KnownAxis> knownAxis(const WindowAxis &axis);
 using Window = llvm::SmallVector<WindowAxis>;
 
 /// The lengths of the spatial axes of operand `i`.

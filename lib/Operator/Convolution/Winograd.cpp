@@ -8,7 +8,7 @@ using namespace mlir;
 using namespace qcc;
 
 /// `y` is the length of the results along an axis of the input.
-static FloatWindow::Axis tilesOf(int64_t input, int64_t y, int64_t before) {
+static KnownAxis tilesOf(int64_t input, int64_t y, int64_t before) {
   return {input, /*kernel=*/4, /*output=*/(y + 1) / 2, /*stride=*/2, /*dilation=*/1, before};
 }
 

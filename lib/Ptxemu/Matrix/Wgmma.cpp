@@ -254,6 +254,8 @@ void decodeProduct(Decoder &decoder) {
     detail.sign *= static_cast<double>(factor);
   }
   bool mayTranspose = bitsOf(detail.a) == 16;
+  if (decoder.operandCount() < index + (mayTranspose ? detail.aSlots.empty() ? 2 : 1 : 0))
+    decoder.fail("wgmma of 16-bit types says for each matrix in shared memory whether it is transposed");
   if (detail.aSlots.empty() && index < decoder.operandCount())
     detail.aIsRowMajor = decoder.immediate(index++) & 1;
   if (index < decoder.operandCount())

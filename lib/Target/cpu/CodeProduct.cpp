@@ -71,13 +71,7 @@ private:
               rows.push_back(isWhole ? s.load(bytes, at)
                                      : Value(LLVM::MaskedLoadOp::create(b, bytes, at, mask, zero, 1)));
             }
-            SmallVector<int64_t> pairs, quads;
-            for (int64_t i = 0; i < s.lanes; ++i)
-              pairs.append({i, i + s.lanes}),
-                  quads.append({2 * i, 2 * i + 1, 2 * (i + s.lanes), 2 * (i + s.lanes) + 1});
-            Value low = vector::ShuffleOp::create(b, rows[0], rows[1], pairs);
-            Value high = vector::ShuffleOp::create(b, rows[2], rows[3], pairs);
-            s.store(vector::ShuffleOp::create(b, low, high, quads), s.at(to, v * s.lanes * steps), 64);
+            s.store(s.interleave(rows), s.at(to, v * s.lanes * steps), 64);
           }
         },
         steps);
@@ -125,6 +119,10 @@ private:
   Value panel, image, firstColumn, columnsLeft;
 };
 } // namespace
+
+bool qcc::multipliesCodes(const TargetFacts &facts) {
+  return facts.device || Simd::isaOf(facts, /*integer=*/true) == Simd::Isa::Avx512;
+}
 
 bool qcc::emitCodeProduct(Lowering &lowering, llvm::StringRef name, const CodeProduct &product) {
   if (lowering.facts.device)

@@ -53,7 +53,7 @@ private:
 
   void addLine(int64_t i, Value line, int64_t count, Value first, std::optional<int64_t> known, int64_t size,
                MutableArrayRef<Value> sums) {
-    const FloatWindow::Axis &across = sweep.window.across;
+    const KnownAxis &across = sweep.window.across;
     for (int64_t tap = 0; tap < across.kernel; ++tap)
       for (int64_t v = 0; v < size; ++v) {
         Value element;

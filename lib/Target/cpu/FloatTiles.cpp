@@ -23,7 +23,7 @@ void qcc::emitTiles(Lowering &lowering, const FloatTiles &tiles, int64_t channel
   if (lowering.facts.device)
     return emitDeviceTiles(lowering, tiles, channels, planes, storage);
   Dimensions &dims = lowering.dims;
-  const FloatWindow::Axis &down = tiles.window.down, &across = tiles.window.across;
+  const KnownAxis &down = tiles.window.down, &across = tiles.window.across;
   Kernel k(lowering, "tiles", lowering.loc);
   Simd s(k, /*integer=*/false, lanesOf(lowering, tiles));
   WindowRows rows(s, tiles.window);

@@ -102,6 +102,15 @@ Value Simd::dot(Value part, Value operand, Value activation, bool small) {
   return addInt(part, widenPairs(pairs));
 }
 
+Value Simd::interleave(ArrayRef<Value> four) {
+  SmallVector<int64_t> pairs, quads;
+  for (int64_t i = 0; i < lanes; ++i)
+    pairs.append({i, i + lanes}), quads.append({2 * i, 2 * i + 1, 2 * (i + lanes), 2 * (i + lanes) + 1});
+  Value low = vector::ShuffleOp::create(b, four[0], four[1], pairs);
+  Value high = vector::ShuffleOp::create(b, four[2], four[3], pairs);
+  return vector::ShuffleOp::create(b, low, high, quads);
+}
+
 Value Simd::widenPairs(Value part) {
   return intrinsic(dwords, isa == Isa::Avx2 ? "llvm.x86.avx2.pmadd.wd" : "llvm.x86.sse2.pmadd.wd",
                    {part, splat(words, 1)});

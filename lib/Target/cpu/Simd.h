@@ -59,6 +59,9 @@ public:
   mlir::Value widenPairs(mlir::Value part);
   static constexpr int dotsPerPairSum = 8; // 8 · 2 · 15 · 127 < 2^15
 
+  /// Four registers' worth of 8-bit numbers, given as vectors of `lanes` bytes, so that each lane has one of each.
+  mlir::Value interleave(llvm::ArrayRef<mlir::Value> four);
+
   /// table[index] in every byte; index bytes are below 16. `values` has 16 entries.
   mlir::Value lookupBytes(llvm::ArrayRef<int8_t> values, mlir::Value index);
   /// table[index] in every lane, index lanes below 16.

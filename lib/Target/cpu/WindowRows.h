@@ -34,7 +34,7 @@ public:
   void forGroups(int64_t most, llvm::function_ref<void(mlir::Value, std::optional<int64_t>, int64_t)> body) const;
 
 private:
-  static int64_t position(const FloatWindow::Axis &axis, int64_t output, int64_t tap) {
+  static int64_t position(const KnownAxis &axis, int64_t output, int64_t tap) {
     return output * axis.stride + tap * axis.dilation - axis.before;
   }
   bool isInside(int64_t vector) const;
@@ -43,7 +43,7 @@ private:
   Simd &s;
   Kernel &k;
   const FloatWindow &window;
-  const FloatWindow::Axis &down, &across;
+  const KnownAxis &down, &across;
   mlir::Value padding; // where rows lie outside
 };
 

@@ -22,14 +22,26 @@ std::string DeviceLinear::kernelName(llvm::StringRef kind) const {
   return llvm::formatv("linear_{0}{1}_{2}", format.name, types[int(type)], kind);
 }
 
+void DeviceLinear::store(ThreadBlock &t, Value packed, Value count, Value token, Value row, Value sum) {
+  Kernel &k = t.k;
+  k.when(k.both(k.less(token, count), k.less(row, k.constant(layout.rows))), [&] {
+    if (layout.hasRowScales) {
+      Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(row, k.constant(4)));
+      sum = arith::MulFOp::create(t.b, sum, t.load(t.f32, at, 4));
+    }
+    Value y = op.getY();
+    k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), row)), sum);
+  });
+}
+
 namespace {
 /// Rounds one block of one token, which is what a warp does.
 class BlockRounder {
 public:
   BlockRounder(Kernel &kernel, Value x, const PackedLayout &layout, ComputeType type, std::optional<float> scale,
-               const DeviceActivations &to)
+               const DeviceActivations &to, bool forWarpgroups)
       : k(kernel), t(kernel, ThreadBlock::warpThreads), b(kernel.b), layout(layout), type(type), given(scale),
-        x(kernel.pointer(x)), codes(kernel.argument(to.codes)),
+        stride(forWarpgroups ? kernel.dim(to.stride) : Value()), x(kernel.pointer(x)), codes(kernel.argument(to.codes)),
         scales(to.scales ? kernel.argument(to.scales) : Value()), sums(to.sums ? kernel.argument(to.sums) : Value()) {
     element = type == ComputeType::Int8  ? t.i8
               : type == ComputeType::Fp8 ? Type(Float8E4M3FNType::get(b.getContext()))
@@ -40,8 +52,7 @@ public:
     int64_t bytes = storageBytes(element);
     Value from = t.at(x, k.mul(k.add(k.mul(token, k.constant(layout.columns)), k.mul(block, k.constant(layout.block))),
                                k.constant(4)));
-    Value to = t.at(codes, k.add(k.mul(token, k.constant(activationStride(layout, bytes))),
-                                 k.mul(block, k.constant(deviceColumns(layout, layout.block) * bytes))));
+    Value first = k.mul(block, k.constant(deviceColumns(layout, layout.block)));
     auto at = [&](Value column) { return t.load(t.f32, t.at(from, k.mul(column, k.constant(4))), 4); };
     Value end = k.constant(columns), factor, scale;
     if (scales)
@@ -61,19 +72,23 @@ public:
         [&](Value column, ValueRange state) {
           Value code = round(column);
           bool isInteger = type == ComputeType::Int8;
-          k.storeAt(to, column, element, isInteger ? Value(arith::TruncIOp::create(b, t.i8, code)) : code);
+          store(token, k.add(first, column), element, isInteger ? Value(arith::TruncIOp::create(b, t.i8, code)) : code);
           return SmallVector<Value>{isInteger ? Value(arith::AddIOp::create(b, state[0], code)) : Value(state[0])};
         },
         ThreadBlock::warpThreads)[0];
-    // Whole chunks, and behind a short last block whole pieces of 16 bytes.
+    // Whole chunks, and behind a short last block whole pieces of 16 bytes or whole steps of the instruction.
     int64_t padded = deviceColumns(layout, columns);
-    if (columns != layout.block)
+    if (columns != layout.block && stride)
+      padded = llvm::alignTo(padded, MatrixUnit::columns);
+    else if (columns != layout.block)
       padded = activationStride(layout, bytes) / bytes - layout.fullBlocks() * deviceColumns(layout, layout.block);
     Type raw = storageType(element);
     k.loop(
         k.add(end, t.lane()), k.constant(padded),
-        [&](Value column) { k.storeAt(to, column, raw, numberConstant(b, raw, 0)); }, ThreadBlock::warpThreads);
-    Value place = k.mul(k.add(k.mul(token, k.constant(layout.blocks())), block), k.constant(4));
+        [&](Value column) { store(token, k.add(first, column), raw, numberConstant(b, raw, 0)); },
+        ThreadBlock::warpThreads);
+    Value place = stride ? k.add(k.mul(block, stride), token) : k.add(k.mul(token, k.constant(layout.blocks())), block);
+    place = k.mul(place, k.constant(4));
     if (sums)
       sum = t.sumOverLanes(sum, ThreadBlock::warpThreads - 1);
     if (scales)
@@ -85,6 +100,22 @@ public:
   }
 
 private:
+  /// Stores the code of a padded column.
+  void store(Value token, Value column, Type stored, Value value) {
+    int64_t bytes = storageBytes(stored);
+    if (!stride) {
+      Value to = t.at(codes, k.mul(token, k.constant(activationStride(layout, bytes))));
+      return k.storeAt(to, column, stored, value);
+    }
+    constexpr int64_t rowBytes = WarpgroupUnit::rowBytes, pieceBytes = 16;
+    Value byte = k.mul(WarpgroupUnit::positionOf(k, layout, type, column), k.constant(bytes));
+    Value row = k.div(byte, k.constant(rowBytes)), inRow = k.rem(byte, k.constant(rowBytes));
+    Value piece = arith::XOrIOp::create(b, k.div(inRow, k.constant(pieceBytes)), k.rem(token, k.constant(8)));
+    Value place = k.add(k.mul(k.add(k.mul(row, stride), token), k.constant(rowBytes)),
+                        k.add(k.mul(piece, k.constant(pieceBytes)), k.rem(byte, k.constant(pieceBytes))));
+    k.storeAt(t.at(codes, place), k.constant(0), stored, value);
+  }
+
   /// The scale of a block, and what its elements are multiplied with.
   std::pair<Value, Value> chooseScale(Value end, llvm::function_ref<Value(Value)> at) {
     if (given)
@@ -115,25 +146,16 @@ private:
   ComputeType type;
   std::optional<float> given;
   Type element;
+  Value stride; // of the order for warpgroups
   Value x, codes, scales, sums;
 };
 } // namespace
 
-DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
-                                     std::optional<float> scale, Dim tokens, StringRef from) {
-  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}", from, int(type), layout.block, layout.chunkColumns(),
-                                  llvm::bit_cast<uint32_t>(scale.value_or(0)));
-  if (const auto *found = lowering.shared(x, key))
-    return {(*found)[0], (*found)[1], (*found)[2]};
+static void emitRounding(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
+                         std::optional<float> scale, Dim tokens, const DeviceActivations &made, bool forWarpgroups) {
   Dimensions &dims = lowering.dims;
-  auto buffer = [&](int64_t bytes) { return lowering.allocate(dims.mul(tokens, dims.constant(bytes))); };
-  DeviceActivations made{buffer(activationStride(layout, type == ComputeType::Bf16 ? 2 : 1)), {}, {}};
-  if (type != ComputeType::Bf16)
-    made.scales = buffer(layout.blocks() * 4);
-  if (type == ComputeType::Int8)
-    made.sums = buffer(layout.blocks() * 4);
   Kernel k(lowering, "round_activations", lowering.loc);
-  BlockRounder rounder(k, x, layout, type, scale, made);
+  BlockRounder rounder(k, x, layout, type, scale, made, forWarpgroups);
   Value perToken = k.constant(layout.blocks()), token = k.div(k.lo(), perToken), block = k.rem(k.lo(), perToken);
   if (!layout.tail())
     rounder.write(token, block, layout.block);
@@ -148,6 +170,33 @@ DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLa
     rounder.write(token, block, layout.tail());
   }
   k.launch(dims.mul(tokens, dims.constant(layout.blocks())), dims.mul(tokens, dims.constant(layout.columns)));
+}
+
+DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
+                                     std::optional<float> scale, Dim tokens, StringRef from) {
+  Dimensions &dims = lowering.dims;
+  bool hasWarpgroups = usesWarpgroups(*lowering.facts.device, layout, type);
+  std::string key = llvm::formatv("{0}/{1}/{2}/{3}/{4}/{5}", from, int(type), layout.block, layout.chunkColumns(),
+                                  llvm::bit_cast<uint32_t>(scale.value_or(0)), hasWarpgroups);
+  // Copies of whole tiles of tokens read as much as there may be in one.
+  constexpr int64_t most = WarpgroupTile::mostTokens;
+  Dim stride = hasWarpgroups ? dims.mul(dims.ceilDiv(tokens, most), dims.constant(most)) : tokens;
+  if (const auto *found = lowering.shared(x, key))
+    return {(*found)[0], (*found)[1], (*found)[2], stride};
+  int64_t codeBytes = activationStride(layout, type == ComputeType::Bf16 ? 2 : 1);
+  if (hasWarpgroups)
+    codeBytes = llvm::alignTo(codeBytes, WarpgroupUnit::rowBytes);
+  auto buffer = [&](int64_t bytes) { return lowering.allocate(dims.mul(stride, dims.constant(bytes))); };
+  DeviceActivations made{buffer(codeBytes), {}, {}, stride};
+  if (type != ComputeType::Bf16)
+    made.scales = buffer(layout.blocks() * 4);
+  if (type == ComputeType::Int8)
+    made.sums = buffer(layout.blocks() * 4);
+  auto round = [&](bool forWarpgroups) { emitRounding(lowering, x, layout, type, scale, tokens, made, forWarpgroups); };
+  if (auto known = constantOf(tokens); known || !hasWarpgroups)
+    round(hasWarpgroups && *known > fewTokens);
+  else
+    lowering.branch(isAtMost(lowering, tokens, fewTokens), [&] { round(false); }, [&] { round(true); });
   lowering.share(x, key, {made.codes, made.scales, made.sums});
   return made;
 }

@@ -1,6 +1,5 @@
 // Attention as tiles of queries and keys in shared memory, under a softmax that runs along the keys.
-#include "ThreadBlock.h"
-#include "mlir/Dialect/LLVMIR/NVVMDialect.h"
+#include "AttentionTile.h"
 #include "mlir/Dialect/Vector/IR/VectorOps.h"
 #include "qcc/Target/DeviceAttention.h"
 #include "qcc/Tile/Contraction.h"
@@ -20,19 +19,11 @@ static constexpr int64_t chunkKeys = 256;              // of a block where keys 
 static constexpr int64_t enoughUnits = 128;            // blocks from which they are not
 
 namespace {
-/// How one attention is cut into units: (batch, group of heads that share keys, tile of queries, chunk of keys).
-struct Cut {
-  int64_t together = 1; // heads of a unit
-  Dim groups, chunks, chunkLength;
-  Value partial; // of the host: maximum, sum and weighted values of each row and chunk, where there are several
-};
-
-/// The kernel for tiles of `down * each` queries.
-class QueryTiles {
+/// The kernel for tiles of `down * each` queries, each with `across` threads.
+class QueryTiles : public AttentionTile {
 public:
-  QueryTiles(Lowering &lowering, const StreamedAttention &a, const Cut &cut, int64_t each)
-      : lowering(lowering), d(lowering.dims), a(a), cut(cut), each(each), size(*constantOf(a.size)),
-        valueSize(*constantOf(a.valueSize)), k(lowering, "attention", lowering.loc), t(k, blockThreads), b(k.b) {}
+  QueryTiles(Lowering &lowering, const StreamedAttention &a, const AttentionCut &cut, int64_t each)
+      : AttentionTile(lowering, a, cut, "attention", down * each, blockThreads), each(each) {}
 
   /// Bytes of shared memory; with an area of their own for values, or in that of the keys.
   static int64_t sharedBytes(const StreamedAttention &a, int64_t each, bool apart) {
@@ -42,26 +33,15 @@ public:
   }
 
   void write();
-  Dim units() const { return d.product({a.batch, cut.groups, tiles(), cut.chunks}); }
-  void launch() { k.launch(units(), d.product({a.batch, a.heads, a.rows, a.keys, d.add(a.size, a.valueSize)})); }
 
 private:
   static int64_t lineOf(int64_t size) { return llvm::alignTo(size, 4) + skew; }
   static int64_t columnsOf(int64_t size) { return llvm::alignTo(size, columnStep); }
-  Dim tiles() const { return d.ceilDiv(a.rows, down * each / cut.together); }
 
   SmallVector<Value> keysFrom(Value start, ValueRange state);
-  SmallVector<Value> products(llvm::function_ref<Value(int64_t, Value)> left, int64_t rights,
-                              llvm::function_ref<Value(int64_t, Value)> right);
-  Value score(int64_t query, Value key, Value product);
   void fill(Value area, int64_t rows, int64_t width, int64_t padded, int64_t line,
             llvm::function_ref<Value(Value, Value)> element);
-  void finish(ValueRange state, Value chunk);
 
-  Value number(const StoredRows &rows, Value data, Value start, Value position, Value i) {
-    Value place = k.add(k.add(start, k.mul(position, k.dim(rows.position))), i);
-    return castNumber(b, k.loadAt(data, place, rows.element), computeType(rows.element), t.f32);
-  }
   Value place(Value area, Value row, int64_t line, Value column) {
     return t.at(area, k.mul(k.add(k.mul(row, k.constant(line)), column), k.constant(4)));
   }
@@ -72,83 +52,52 @@ private:
       result.push_back(vector::ExtractOp::create(b, loaded, i));
     return result;
   }
-  Value power(Value x) { // the hardware's own, within 2 units in the last place
-    return t.intrinsic(t.f32, "llvm.nvvm.ex2.approx.f32", Value(arith::MulFOp::create(b, x, k.constantF32(M_LOG2E))));
-  }
-  Value minus(Value x, Value y) { return arith::SubFOp::create(b, x, y); }
-  Value larger(Value x, Value y) { return LLVM::MaximumOp::create(b, x, y); }
-  Value rowOf(Value query) { return k.add(firstRow, k.div(query, k.constant(cut.together))); }
-  Value headOf(Value query) { return k.add(firstHead, k.rem(query, k.constant(cut.together))); }
 
-  Lowering &lowering;
-  Dimensions &d;
-  const StreamedAttention &a;
-  const Cut &cut;
-  int64_t each, size, valueSize; // queries of a thread; lengths of keys and values
-  Kernel k;
-  ThreadBlock t;
-  ImplicitLocOpBuilder &b;
-  Value queries, keys, values, weights; // shared
-  Value keyData, valueData, keyStart, valueStart;
-  Value batch, firstHead, firstRow, count, position, end;
-  Value column;                           // of the threads that share a query
-  SmallVector<Value> mine, row, head, at; // of each of the thread's queries, where they stand among the tile's
+  int64_t each;                        // queries of a thread
+  Value stored, keys, values, weights; // shared
+  Value column;                        // of the threads that share a query
+  SmallVector<Value> mine, row, head;  // of each of the thread's queries
 };
 } // namespace
 
 void QueryTiles::write() {
-  int64_t rows = down * each, line = lineOf(size);
+  int64_t line = lineOf(size);
   bool apart = sharedBytes(a, each, true) <= smallArea;
-  queries = t.shared(rows * line * 4);
-  weights = t.shared(rows * (keyTile + skew) * 4);
+  stored = t.shared(queries * line * 4);
+  weights = t.shared(queries * (keyTile + skew) * 4);
   int64_t valueBytes = keyTile * columnsOf(valueSize) * 4;
   keys = t.shared(std::max(keyTile * line * 4, apart ? 0 : valueBytes));
   values = apart ? t.shared(valueBytes) : keys;
-  keyData = k.argument(a.key.storage), valueData = k.argument(a.value.storage);
-
-  SmallVector<Value> unit = k.delinearize(k.lo(), {a.batch, cut.groups, tiles(), cut.chunks});
-  batch = unit[0], firstHead = k.mul(unit[1], k.constant(cut.together));
-  // Late tiles see the most keys where attention is causal: they begin first.
-  Value tile = a.after < 0 ? unit[2] : k.sub(k.sub(k.dim(tiles()), k.constant(1)), unit[2]);
-  int64_t rowsPerTile = rows / cut.together;
-  firstRow = k.mul(tile, k.constant(rowsPerTile));
-  Value present = k.min(k.constant(rowsPerTile), k.sub(k.dim(a.rows), firstRow));
-  count = k.mul(present, k.constant(cut.together));
-  Value zero = k.constant(0), last = k.sub(count, k.constant(1));
-  Value keyHead = k.div(firstHead, k.dim(d.floorDiv(a.heads, a.keyHeads)));
-  keyStart = a.key.start(k, batch, keyHead, zero), valueStart = a.value.start(k, batch, keyHead, zero);
-
+  begin();
   Value scale = scaleOf(k, a, t.f32);
-  fill(queries, rows, size, llvm::alignTo(size, 4), line, [&](Value query, Value i) {
-    query = k.min(query, last);
+  fill(stored, queries, size, llvm::alignTo(size, 4), line, [&](Value query, Value i) {
+    query = present(query);
     Value x = a.query(k, batch, headOf(query), rowOf(query), i);
     return multiply(k, castNumber(b, x, x.getType(), t.f32), scale);
   });
   column = k.rem(t.thread(), k.constant(across));
   for (int64_t i = 0; i < each; ++i) {
     mine.push_back(k.add(k.div(t.thread(), k.constant(across)), k.constant(down * i)));
-    at.push_back(k.min(mine[i], last));
-    row.push_back(rowOf(at[i])), head.push_back(headOf(at[i]));
-  }
-  position = a.firstPosition ? a.firstPosition(k, batch) : zero;
-  Value begin = zero;
-  end = k.dim(a.keys);
-  if (a.visibleKeys)
-    end = k.min(end, a.visibleKeys(k, batch));
-  Value first = k.add(position, firstRow);
-  if (a.after >= 0)
-    end = k.min(end, k.add(k.add(first, present), k.constant(a.after)));
-  if (a.before >= 0)
-    begin = k.max(begin, k.sub(first, k.constant(a.before)));
-  if (constantOf(cut.chunks) != 1) {
-    Value from = k.mul(unit[3], k.dim(cut.chunkLength));
-    begin = k.max(begin, from), end = k.min(end, k.add(from, k.dim(cut.chunkLength)));
+    row.push_back(rowOf(present(mine[i]))), head.push_back(headOf(present(mine[i])));
   }
   // Carried: each query's largest score, its sum of weights as far as this thread has seen them, its columns.
   SmallVector<Value> state(each, lowestNumber(b, t.f32));
   state.append(each * (1 + columnsOf(valueSize) / across), k.constantF32(0));
-  state = k.loop(begin, end, state, [&](Value start, ValueRange now) { return keysFrom(start, now); }, keyTile);
-  finish(state, unit[3]);
+  state = k.loop(from, end, state, [&](Value start, ValueRange now) { return keysFrom(start, now); }, keyTile);
+
+  int64_t perQuery = columnsOf(valueSize) / across;
+  Value isFirst = k.equal(column, k.constant(0));
+  for (int64_t q = 0; q < each; ++q)
+    finish(mine[q], isFirst, state[q], t.sumOverLanes(state[each + q], across - 1), [&](auto body) {
+      for (int64_t c = 0; c < perQuery; ++c) {
+        Value i = k.add(k.mul(column, k.constant(4)), k.constant(c / 4 * columnStep + c % 4));
+        Value sum = state[2 * each + q * perQuery + c];
+        if ((c / 4 + 1) * columnStep <= valueSize)
+          body(i, sum);
+        else
+          k.when(k.less(i, k.constant(valueSize)), [&] { body(i, sum); });
+      }
+    });
 }
 
 /// area[r][c] = element(r, c), and 0 from `width` to `padded`.
@@ -174,31 +123,16 @@ void QueryTiles::fill(Value area, int64_t rows, int64_t width, int64_t padded, i
       unroll * blockThreads);
 }
 
-Value QueryTiles::score(int64_t i, Value key, Value product) {
-  Value result = capped(k, a, product, t.f32);
-  Value allowed = k.less(key, end);
-  if (a.bias)
-    result = a.bias(k, batch, head[i], row[i], k.min(key, k.sub(end, k.constant(1))), result);
-  Value stand = k.add(position, row[i]);
-  if (a.after >= 0)
-    allowed = k.both(allowed, k.less(key, k.add(stand, k.constant(a.after + 1))));
-  if (a.before >= 0)
-    allowed = k.both(allowed, k.less(k.sub(stand, k.constant(a.before + 1)), key));
-  return k.select(allowed, result, lowestNumber(b, t.f32));
-}
-
 SmallVector<Value> QueryTiles::keysFrom(Value start, ValueRange state) {
   int64_t line = lineOf(size), columns = columnsOf(valueSize), keysEach = keyTile / across;
   bool apart = values != keys;
   Value zero = k.constant(0), last = k.sub(end, k.constant(1));
   auto positionOf = [&](Value key) { return k.min(k.add(start, key), last); };
   auto fillValues = [&] {
-    fill(values, keyTile, valueSize, columns, columns,
-         [&](Value key, Value i) { return number(a.value, valueData, valueStart, positionOf(key), i); });
+    fill(values, keyTile, valueSize, columns, columns, [&](Value r, Value i) { return value(positionOf(r), i); });
   };
   t.barrier(); // what stands there has been read
-  fill(keys, keyTile, size, llvm::alignTo(size, 4), line,
-       [&](Value key, Value i) { return number(a.key, keyData, keyStart, positionOf(key), i); });
+  fill(keys, keyTile, size, llvm::alignTo(size, 4), line, [&](Value r, Value i) { return key(positionOf(r), i); });
   if (apart)
     fillValues();
   t.barrier();
@@ -207,16 +141,16 @@ SmallVector<Value> QueryTiles::keysFrom(Value start, ValueRange state) {
   products = k.loop(
       zero, k.constant(llvm::alignTo(size, 4)), products,
       [&](Value i, ValueRange sums) {
-        SmallVector<SmallVector<Value>> key, query;
+        SmallVector<SmallVector<Value>> keyParts, query;
         SmallVector<Value> next(sums);
         for (int64_t j = 0; j < keysEach; ++j)
-          key.push_back(four(place(keys, k.add(column, k.constant(across * j)), line, i)));
+          keyParts.push_back(four(place(keys, k.add(column, k.constant(across * j)), line, i)));
         for (int64_t q = 0; q < each; ++q)
-          query.push_back(four(place(queries, mine[q], line, i)));
+          query.push_back(four(place(stored, mine[q], line, i)));
         for (int64_t q = 0; q < each; ++q)
           for (int64_t j = 0; j < keysEach; ++j)
             for (int64_t e = 0; e < 4; ++e)
-              next[q * keysEach + j] = t.fma(query[q][e], key[j][e], next[q * keysEach + j]);
+              next[q * keysEach + j] = t.fma(query[q][e], keyParts[j][e], next[q * keysEach + j]);
         return next;
       },
       4);
@@ -232,7 +166,7 @@ SmallVector<Value> QueryTiles::keysFrom(Value start, ValueRange state) {
     Value largest = state[q];
     for (int64_t j = 0; j < keysEach; ++j) {
       Value key = k.add(start, k.add(column, k.constant(across * j)));
-      scores.push_back(score(q, key, products[q * keysEach + j]));
+      scores.push_back(score(head[q], row[q], key, products[q * keysEach + j]));
       largest = larger(largest, scores.back());
     }
     for (int bit = across / 2; bit > 0; bit /= 2)
@@ -248,7 +182,10 @@ SmallVector<Value> QueryTiles::keysFrom(Value start, ValueRange state) {
     for (Value &x : sums.slice(q * perQuery, perQuery))
       x = arith::MulFOp::create(b, x, correction);
   }
-  t.barrier(); // the values are there, and the weights
+  if (apart) // the weights are there, of queries that this warp has
+    t.warpBarrier();
+  else
+    t.barrier(); // and the values
 
   SmallVector<Value> weighted = k.loop(
       zero, k.constant(keyTile), ValueRange(sums),
@@ -274,48 +211,8 @@ SmallVector<Value> QueryTiles::keysFrom(Value start, ValueRange state) {
   return next;
 }
 
-void QueryTiles::finish(ValueRange state, Value chunk) {
-  int64_t perQuery = columnsOf(valueSize) / across;
-  Value isFirst = k.equal(column, k.constant(0));
-  for (int64_t q = 0; q < each; ++q) {
-    Value largest = state[q], total = t.sumOverLanes(state[each + q], across - 1);
-    auto eachColumn = [&](llvm::function_ref<void(Value, Value)> body) {
-      for (int64_t c = 0; c < perQuery; ++c) {
-        Value i = k.add(k.mul(column, k.constant(4)), k.constant(c / 4 * columnStep + c % 4));
-        Value sum = state[2 * each + q * perQuery + c];
-        if ((c / 4 + 1) * columnStep <= valueSize)
-          body(i, sum);
-        else
-          k.when(k.less(i, k.constant(valueSize)), [&] { body(i, sum); });
-      }
-    };
-    auto whole = [&] {
-      Value factor = normalizer(k, a, head[q], largest, total, t.f32);
-      eachColumn([&](Value i, Value sum) { a.store(k, batch, head[q], row[q], i, multiply(k, sum, factor)); });
-    };
-    auto part = [&] {
-      Value parts = k.argument(cut.partial);
-      Value number = k.linearize({batch, head[q], row[q], chunk}, {a.batch, a.heads, a.rows, cut.chunks});
-      Value to = k.mul(number, k.constant(valueSize + 2));
-      k.when(isFirst, [&] {
-        k.storeAt(parts, to, t.f32, largest);
-        k.storeAt(parts, k.add(to, k.constant(1)), t.f32, total);
-      });
-      to = k.add(to, k.constant(2));
-      eachColumn([&](Value i, Value sum) { k.storeAt(parts, k.add(to, i), t.f32, sum); });
-    };
-    k.when(k.less(mine[q], count), [&] {
-      if (constantOf(cut.chunks) == 1)
-        return whole();
-      Value single = k.equal(k.dim(cut.chunks), k.constant(1));
-      k.when(single, whole);
-      k.when(arith::XOrIOp::create(b, single, arith::ConstantOp::create(b, b.getBoolAttr(true))), part);
-    });
-  }
-}
-
 /// Puts the chunks' parts of each number of the result together.
-static void combineParts(Lowering &lowering, const StreamedAttention &a, const Cut &cut) {
+static void combineParts(Lowering &lowering, const StreamedAttention &a, const AttentionCut &cut) {
   Dimensions &d = lowering.dims;
   Kernel k(lowering, "attention_parts", lowering.loc);
   Type f32 = k.b.getF32Type();
@@ -354,12 +251,14 @@ bool qcc::emitDeviceAttention(Lowering &lowering, const StreamedAttention &a) {
   int64_t most = *valueSize > 128 ? 2 : 4; // the columns of more queries do not fit the registers
   while (most > 1 && QueryTiles::sharedBytes(a, most, false) > lowering.facts.device->sharedBytes)
     most /= 2;
-  Cut cut;
+  AttentionCut cut;
   if (auto ratio = constantOf(d.floorDiv(a.heads, a.keyHeads)); ratio && *ratio > 0)
     for (cut.together = std::min(*ratio, down); *ratio % cut.together;)
       --cut.together;
   cut.groups = d.floorDiv(a.heads, d.constant(cut.together));
-  Dim whole = d.product({a.batch, cut.groups, d.ceilDiv(a.rows, down * most / cut.together)});
+  Type matrixType = matrixTypeOf(lowering, a);
+  int64_t queries = matrixType ? matrixQueries : down * most;
+  Dim whole = d.product({a.batch, cut.groups, d.ceilDiv(a.rows, queries / cut.together)});
   cut.chunks = d.ifNegative(d.sub(whole, d.constant(enoughUnits)), d.max(d.ceilDiv(a.keys, chunkKeys), d.constant(1)),
                             d.constant(1));
   cut.chunkLength = d.ifEqual(cut.chunks, d.constant(1), a.keys, d.constant(chunkKeys));
@@ -369,17 +268,21 @@ bool qcc::emitDeviceAttention(Lowering &lowering, const StreamedAttention &a) {
     cut.partial = lowering.allocate(d.ifEqual(cut.chunks, d.constant(1), d.constant(4), all));
   }
   auto rows = constantOf(a.rows);
+  auto write = [&](bool ofMany) -> std::unique_ptr<AttentionTile> {
+    if (ofMany && matrixType)
+      return writeMatrixAttention(lowering, a, cut, matrixType);
+    auto tiles = std::make_unique<QueryTiles>(lowering, a, cut, ofMany ? most : 1);
+    tiles->write();
+    return tiles;
+  };
   int64_t few = down / cut.together; // rows of the smallest tile
-  if (rows || most == 1) {
-    QueryTiles tiles(lowering, a, cut, rows && *rows <= few ? 1 : most);
-    tiles.write();
-    tiles.launch();
+  if (rows || (most == 1 && !matrixType)) {
+    write(!rows || *rows > few)->launch();
   } else {
-    QueryTiles one(lowering, a, cut, 1), many(lowering, a, cut, most);
-    one.write(), many.write();
+    auto one = write(false), many = write(true);
     Value isFew = arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(a.rows),
                                         lowering.size(d.constant(few)));
-    lowering.branch(isFew, [&] { one.launch(); }, [&] { many.launch(); });
+    lowering.branch(isFew, [&] { one->launch(); }, [&] { many->launch(); });
   }
   if (splits)
     combineParts(lowering, a, cut);

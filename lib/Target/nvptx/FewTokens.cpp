@@ -166,14 +166,7 @@ private:
           }
           Value token = k.add(firstToken, k.div(i, k.constant(rows)));
           Value output = k.add(k.mul(tile, k.constant(rows)), k.rem(i, k.constant(rows)));
-          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
-            if (layout.hasRowScales) {
-              Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
-              sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
-            }
-            Value y = linear.op.getY();
-            k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
-          });
+          linear.store(t, packed, tokens, token, output, sum);
         },
         blockThreads);
   }

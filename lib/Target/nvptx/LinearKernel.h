@@ -1,7 +1,7 @@
 // The kernels of qnt.linear on a GPU.
 #pragma once
 
-#include "MatrixUnit.h"
+#include "WarpgroupTile.h"
 #include "dialects/qnt/Qnt.h"
 
 namespace qcc {
@@ -16,20 +16,32 @@ struct DeviceLinear {
   mlir::Value weights; // their storage, on the host
 
   std::string kernelName(llvm::StringRef kind) const;
+  /// Stores the sum of a row and a token, if there is such an output, times the row's scale. `packed` are the weights,
+  /// `count` the tokens.
+  void store(ThreadBlock &t, mlir::Value packed, mlir::Value count, mlir::Value token, mlir::Value row,
+             mlir::Value sum);
 };
 
 /// Activations as they are multiplied, on the host: codes [token][padded columns of all blocks], rows at multiples of
 /// 16 bytes. Of int8 and fp8, a float32 scale, and of int8 the sum of the codes as an i32, for each [token][block].
 /// Each block is padded with zeros to whole chunks of the weights.
+/// For warpgroups and more than `fewTokens` tokens the order is theirs: codes [row of 128 bytes][token], the pieces of
+/// a row exchanged; scales and sums [block][token]. There are `stride` places for tokens, `tokens` of them used.
 struct DeviceActivations {
   mlir::Value codes, scales, sums;
+  Dim stride;
 };
+
+inline constexpr int fewTokens = 4; // that one pass over the weights serves
 
 /// Columns of a block of `columns`, and of a whole row, with their padding.
 int64_t deviceColumns(const PackedLayout &layout, int64_t columns);
 int64_t deviceColumns(const PackedLayout &layout);
 /// Bytes from one token's codes to the next one's.
 int64_t activationStride(const PackedLayout &layout, int64_t activationBytes);
+
+/// Whether a dimension is at most `count`, on the host.
+mlir::Value isAtMost(Lowering &lowering, Dim dim, int64_t count);
 
 /// Rounds `x` for all linear operations that read it with such blocks, to nearest even: int8 and fp8 (e4m3) symmetric,
 /// with the scale that maps a block's largest magnitude to 127 and 448.
@@ -42,8 +54,11 @@ void emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count, co
 
 /// Whether `emitManyTokens` is made for the operation.
 bool hasManyTokens(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
-/// Whether it then multiplies with the instructions of warpgroups.
+/// Whether the instructions of warpgroups multiply instead.
 bool usesWarpgroups(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
 void emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations);
+/// The same where the instructions are those of warpgroups.
+void emitWarpgroupTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations,
+                         const WarpgroupTile &tile);
 
 } // namespace qcc

@@ -1,6 +1,6 @@
 #include "Linear.h"
+#include "LinearKernel.h"
 #include "blackwell/ScaledProduct.h"
-#include "WarpgroupUnit.h"
 #include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
@@ -23,7 +23,10 @@ llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef
   return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
-static constexpr int fewTokens = 4; // that one pass over the weights serves
+Value qcc::isAtMost(Lowering &lowering, Dim dim, int64_t count) {
+  Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
+  return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(dim), bound);
+}
 
 LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   auto weight = op.getWeight().getDefiningOp<qnt::WeightOp>();
@@ -68,6 +71,8 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitScaledProduct(lowering, linear, *kind, *rounding, blocks);
     else if (usesTensorMemory(*lowering.facts.device, linear.layout, linear.type))
       emitTensorMemorySums(lowering, linear, activations);
+    else if (usesWarpgroups(*lowering.facts.device, linear.layout, linear.type))
+      emitWarpgroupTokens(lowering, linear, activations, {64, 1, 3});
     else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else
@@ -80,11 +85,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitFewTokens(lowering, linear, *known <= 1 ? 1 : fewTokens, activations);
     return success();
   }
-  auto atMost = [&](int64_t count) -> Value {
-    Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
-    return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(linear.tokens),
-                                 bound);
-  };
+  auto atMost = [&](int64_t count) { return isAtMost(lowering, linear.tokens, count); };
   lowering.branch(
       atMost(1), [&] { emitFewTokens(lowering, linear, 1, activations); },
       [&] {

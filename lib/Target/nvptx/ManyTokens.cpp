@@ -1,6 +1,5 @@
 // A linear operation for many tokens, on the matrix instructions of warps.
 #include "LinearKernel.h"
-#include "WarpgroupUnit.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 #include "llvm/Support/FormatVariadic.h"
 
@@ -30,15 +29,13 @@ public:
     if (needsSums)
       sums = k.argument(activations.sums);
     padded = deviceColumns(layout, layout.block);
-    warpgroups = usesWarpgroups(*kernel.lowering.facts.device, layout, linear.type);
     columns = std::max(tileColumns, padded), perTile = columns / padded;
     wholeTiles = layout.fullBlocks() / perTile, restBlocks = layout.fullBlocks() % perTile;
     stages = copiesAhead ? 3 : 1;
     rowBytes = columns * unit.activationBytes();
     // A row more than its bytes, so that the lanes of a warp read from different banks.
-    rowStride = warpgroups ? rowBytes : rowBytes + 32 * unit.activationBytes();
-    stageBytes = llvm::alignTo(tokenCount() * (rowStride + perTile * 4 * (bool(scales) + needsSums)),
-                               warpgroups ? WarpgroupUnit::alignment : 16);
+    rowStride = rowBytes + 32 * unit.activationBytes();
+    stageBytes = llvm::alignTo(tokenCount() * (rowStride + perTile * 4 * (bool(scales) + needsSums)), 16);
   }
 
   int64_t rowCount() const { return t.warps() * rowTiles * MatrixUnit::rows; }
@@ -48,7 +45,7 @@ public:
     this->firstToken = firstToken;
     lastToken = k.sub(tokens, k.constant(1));
     int64_t resultBytes = rowCount() * tokenCount() * 4;
-    area = t.shared(std::max(stages * stageBytes, resultBytes), warpgroups ? WarpgroupUnit::alignment : 128);
+    area = t.shared(std::max(stages * stageBytes, resultBytes), 128);
     g = k.div(t.lane(), k.constant(4)), quad = k.rem(t.lane(), k.constant(4));
     Value firstTile = k.mul(k.add(k.mul(rowGroup, k.constant(t.warps())), t.warp()), k.constant(rowTiles));
     for (int m = 0; m < rowTiles; ++m) { // those beyond the matrix read its last tile
@@ -93,9 +90,6 @@ private:
   void step(Value i, bool hasRest) {
     if (copiesAhead)
       NVVM::CpAsyncWaitGroupOp::create(b, int32_t(stages - 2));
-    if (warpgroups) // what this thread has copied is to be seen by the matrix unit
-      NVVM::FenceProxyOp::create(b, NVVM::ProxyKind::async_shared,
-                                 NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));
     t.barrier();
     Value next = k.add(i, k.constant(stages - 1));
     if (wholeTiles)
@@ -114,8 +108,6 @@ private:
     int64_t bytes =
         llvm::alignTo((blocks * padded + (tail ? deviceColumns(layout, tail) : 0)) * unit.activationBytes(), copyBytes);
     Value from = k.mul(tile, k.constant(rowBytes)), to = stageAt(stage);
-    if (warpgroups)
-      return copySwizzled(from, to, bytes), copyStatistics(tile, stage, blocks + (tail != 0));
     t.share(tokenCount() * (bytes / copyBytes), [&](Value piece) {
       Value token = k.div(piece, k.constant(bytes / copyBytes)), part = k.rem(piece, k.constant(bytes / copyBytes));
       Value offset = k.mul(part, k.constant(copyBytes));
@@ -124,27 +116,6 @@ private:
       copyPiece(t.at(codes, source), t.at(to, k.add(k.mul(token, k.constant(rowStride)), offset)), copyBytes);
     });
     copyStatistics(tile, stage, blocks + (tail != 0));
-  }
-
-  /// Rows of 128 bytes in the order in which the matrix unit of a warpgroup reads them; what lies behind `bytes` of
-  /// each is zero.
-  void copySwizzled(Value from, Value to, int64_t bytes) {
-    int64_t pieces = rowBytes / copyBytes;
-    t.share(tokenCount() * pieces, [&](Value piece) {
-      Value token = k.div(piece, k.constant(pieces)), part = k.rem(piece, k.constant(pieces));
-      Value place = arith::XOrIOp::create(b, part, k.rem(token, k.constant(8)));
-      Value target = t.at(to, k.add(k.mul(token, k.constant(rowStride)), k.mul(place, k.constant(copyBytes))));
-      bool isWhole = bytes == rowBytes;
-      Value used = isWhole ? part : k.min(part, k.constant(bytes / copyBytes - 1));
-      Value source = k.add(k.mul(sourceToken(token), k.constant(activationStride(layout, unit.activationBytes()))),
-                           k.add(from, k.mul(used, k.constant(copyBytes))));
-      Value size = isWhole ? Value()
-                           : Value(arith::SelectOp::create(b, k.less(part, k.constant(bytes / copyBytes)),
-                                                           t.integer(copyBytes), t.integer(0)));
-      auto global = LLVM::LLVMPointerType::get(b.getContext(), 1);
-      NVVM::CpAsyncOp::create(b, target, LLVM::AddrSpaceCastOp::create(b, global, t.at(codes, source)),
-                              int32_t(copyBytes), NVVM::LoadCacheModifierKind::CG, size);
-    });
   }
 
   void copyStatistics(Value tile, Value stage, int64_t count) {
@@ -229,12 +200,6 @@ private:
     Value zero = unit.sumType() == t.i32 ? t.integer(0) : k.constantF32(0);
     SmallVector<Value> part(total.size(), zero);
     int64_t steps = llvm::divideCeil(blockColumns, MatrixUnit::columns), bytes = unit.activationBytes();
-    if (warpgroups) {
-      WarpgroupUnit group(t, linear.type, decoder, layout);
-      Value tile = t.at(stageAt(stage), place * padded);
-      scale(heads, rows, stage, place, group.multiply(heads, rows, quad, blockColumns, tile, tokenTiles), total);
-      return;
-    }
     for (int64_t s = 0; s < steps; ++s) {
       SmallVector<SmallVector<Value>> weights;
       for (Value head : heads) {
@@ -326,14 +291,7 @@ private:
           Value sum = t.load(t.f32, t.at(area, k.mul(i, k.constant(4))), 4);
           Value token = k.add(firstToken, k.div(i, k.constant(rowCount())));
           Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), k.rem(i, k.constant(rowCount())));
-          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))), [&] {
-            if (layout.hasRowScales) {
-              Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(output, k.constant(4)));
-              sum = arith::MulFOp::create(b, sum, t.load(t.f32, at, 4));
-            }
-            Value y = linear.op.getY();
-            k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(layout.rows)), output)), sum);
-          });
+          linear.store(t, packed, tokens, token, output, sum);
         },
         blockThreads);
   }
@@ -348,17 +306,12 @@ private:
   ThreadDecoder decoder;
   MatrixUnit unit;
   int rowTiles, tokenTiles;
-  bool copiesAhead, needsSums = false, warpgroups = false;
+  bool copiesAhead, needsSums = false;
   int64_t padded, columns, perTile, wholeTiles, restBlocks, stages, rowBytes, rowStride, stageBytes;
   Value packed, tokens, codes, scales, sums, firstToken, lastToken, area, g, quad;
   SmallVector<Value> bases; // of this warp's tiles of weights
 };
 } // namespace
-
-bool qcc::usesWarpgroups(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type) {
-  int64_t padded = deviceColumns(layout, layout.block);
-  return WarpgroupUnit::has(facts, type) && padded % MatrixUnit::columns == 0 && padded <= tileColumns;
-}
 
 bool qcc::hasManyTokens(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type) {
   if (!MatrixUnit::has(facts, type) || layout.codeBits > 16 || layout.codeBits < 4)
@@ -372,7 +325,7 @@ bool qcc::hasManyTokens(const DeviceFacts &facts, const PackedLayout &layout, Co
 void qcc::emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations) {
   Dimensions &dims = lowering.dims;
   int rowTiles = linear.layout.tiles() >= 8 ? 2 : 1;
-  int tokenTiles = usesWarpgroups(*lowering.facts.device, linear.layout, linear.type) ? 8 : 4;
+  constexpr int tokenTiles = 4;
   Kernel k(lowering, linear.kernelName("mma"), lowering.loc);
   ManyTokens many(k, linear, activations, rowTiles, tokenTiles);
   int64_t groups = llvm::divideCeil(linear.layout.rows, many.rowCount());

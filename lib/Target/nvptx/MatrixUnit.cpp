@@ -41,7 +41,6 @@ llvm::StringRef MatrixUnit::instruction(const DeviceFacts &facts, ComputeType ty
   return "";
 }
 
-/// Of one row, the words that the instructions take, in the order of columns.
 MatrixUnit::Registers MatrixUnit::wordsOf(ArrayRef<Value> lanes) {
   Registers words;
   for (Value lane : lanes) {

@@ -31,6 +31,8 @@ public:
   using Registers = llvm::SmallVector<mlir::Value>;
   /// Lanes of packed codes of rows g and g + 8 to what the instructions take.
   Registers weights(llvm::ArrayRef<mlir::Value> upper, llvm::ArrayRef<mlir::Value> lower);
+  /// The same of the lanes of one row, in the order of columns.
+  Registers wordsOf(llvm::ArrayRef<mlir::Value> lanes);
   /// The 32-bit words of a lane's share of a token.
   int64_t activationWords() const { return 2 * activationBytes(); }
   /// sums += weights · activations; sums are those of (row g, tokens 2t and 2t + 1), then of row g + 8.
@@ -39,7 +41,6 @@ public:
 
 private:
   Registers call(llvm::StringRef name, llvm::ArrayRef<mlir::Value> operands, int results);
-  Registers wordsOf(llvm::ArrayRef<mlir::Value> lanes);
 
   ThreadBlock &t;
   mlir::ImplicitLocOpBuilder &b;

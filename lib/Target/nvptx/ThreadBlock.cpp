@@ -28,6 +28,22 @@ Value ThreadBlock::intrinsic(Type type, StringRef name, ValueRange arguments) {
 
 void ThreadBlock::barrier() { NVVM::Barrier0Op::create(b); }
 
+void ThreadBlock::warpBarrier() { NVVM::SyncWarpOp::create(b, integer(-1)); }
+
+SmallVector<Value> ThreadBlock::assembly(StringRef text, StringRef constraints, ValueRange operands,
+                                         ArrayRef<Type> results) {
+  Type type = results.empty()       ? Type(LLVM::LLVMVoidType::get(b.getContext()))
+              : results.size() == 1 ? results.front()
+                                    : LLVM::LLVMStructType::getLiteral(b.getContext(), results);
+  auto op = LLVM::InlineAsmOp::create(b, type, operands, text, constraints, /*has_side_effects=*/true,
+                                      /*is_align_stack=*/false, LLVM::TailCallKind::None, LLVM::AsmDialectAttr(),
+                                      ArrayAttr());
+  SmallVector<Value> values;
+  for (size_t i = 0; i < results.size(); ++i)
+    values.push_back(results.size() == 1 ? op.getRes() : LLVM::ExtractValueOp::create(b, op.getRes(), int64_t(i)));
+  return values;
+}
+
 Value ThreadBlock::shuffleXor(Value value, int mask) {
   Type type = value.getType();
   Value bits = type == i32 ? value : Value(arith::BitcastOp::create(b, i32, value));

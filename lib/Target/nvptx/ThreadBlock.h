@@ -26,6 +26,8 @@ public:
 
   /// All threads have arrived, and see what the others have written.
   void barrier();
+  /// The same for the threads of this warp.
+  void warpBarrier();
   /// The value of the thread of this warp whose lane number differs in the bits of `mask`; of 32-bit types.
   mlir::Value shuffleXor(mlir::Value value, int mask);
   /// The sum of all lanes whose numbers agree but for the bits of `mask`, on each of them.
@@ -46,6 +48,9 @@ public:
   mlir::Value integer(int64_t value); // i32
   mlir::Value fma(mlir::Value x, mlir::Value y, mlir::Value sum);
   mlir::Value intrinsic(mlir::Type type, llvm::StringRef name, mlir::ValueRange arguments);
+  /// PTX that stays where it stands, with its results and operands as LLVM's constraints say.
+  llvm::SmallVector<mlir::Value> assembly(llvm::StringRef text, llvm::StringRef constraints, mlir::ValueRange operands,
+                                          llvm::ArrayRef<mlir::Type> results = {});
 
 private:
   mlir::Value threadNumber, laneNumber, warpNumber, sharedBase;

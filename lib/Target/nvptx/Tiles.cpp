@@ -44,10 +44,10 @@ void qcc::emitDeviceTiles(Lowering &lowering, const FloatTiles &tiles, int64_t c
   Type f32 = k.b.getF32Type();
   Value source = planes(k), to = k.argument(storage);
   Value plane = k.add(k.mul(place.image(), k.constant(channels)), place.channel());
-  auto positionOf = [&](Value tile, const FloatWindow::Axis &axis, int64_t i) {
+  auto positionOf = [&](Value tile, const KnownAxis &axis, int64_t i) {
     return k.add(k.mul(tile, k.constant(axis.stride)), k.constant(i - axis.before));
   };
-  auto isInside = [&](Value position, const FloatWindow::Axis &axis) -> Value {
+  auto isInside = [&](Value position, const KnownAxis &axis) -> Value {
     return arith::CmpIOp::create(k.b, arith::CmpIPredicate::ult, position, k.constant(axis.input));
   };
   auto load = [&](int64_t i, int64_t j) -> Real {

@@ -1,7 +1,7 @@
 // A format for each linear operation, out of several, under a budget.
 #pragma once
 
-#include "ApplyRecipe.h"
+#include "../ApplyRecipe.h"
 
 namespace qcc {
 
