@@ -80,12 +80,12 @@ public:
         total = addUp(i, layout.blocks() - wholeLines * perLine, total);
     }
     if (scales) {
-      storeRegisters(total);
-    } else {
-      unit.wait(k.constant(lines - 1));
-      unit.behind();
-      storeSums();
+      unit.end(); // behind whose barrier nobody reads scales any more
+      return storeRegisters(total);
     }
+    unit.wait(k.constant(lines - 1));
+    unit.behind();
+    storeSums();
     unit.end();
   }
 
@@ -220,7 +220,6 @@ private:
 
   /// The same through memory that a loop can count through.
   void storeRegisters(ArrayRef<Value> total) {
-    t.barrier(); // nobody reads scales any more
     auto place = [&](Value token) {
       return t.at(area, k.mul(k.add(k.mul(token, k.constant(TensorMemory::rows)), t.thread()), k.constant(4)));
     };
