@@ -23,9 +23,9 @@ public:
   /// The number of the memory's first column.
   mlir::Value first() const { return memory; }
 
-  /// Assembly that is not to be moved.
-  void run(const std::string &text, const std::string &constraints, mlir::ValueRange operands);
-  mlir::Value assemble(mlir::Type result, const std::string &text, std::string constraints, mlir::ValueRange operands);
+  /// Assembly that reads or writes memory of any kind.
+  llvm::SmallVector<mlir::Value> run(const std::string &text, std::string constraints, mlir::ValueRange operands,
+                                     llvm::ArrayRef<mlir::Type> results = {});
   mlir::Value narrow(mlir::Value wide);
 
   /// What this thread has written to shared memory is to be seen by the matrix unit.

@@ -41,8 +41,8 @@ StringRef qcc::tensorMemoryInstruction(ComputeType type) {
 
 namespace {
 /// A block of four warps multiplies 128 rows with 64 tokens, line after line of 128 bytes. Where activations have a
-/// scale for each block of columns, a block's sums are read from tensor memory and added up in registers, scaled, by the
-/// thread whose row they are; else they stay there over the whole depth.
+/// scale for each block of columns, a block's sums are read from tensor memory and added up in registers, scaled, by
+/// the thread whose row they are; else they stay there over the whole depth.
 class TensorMemorySums {
 public:
   TensorMemorySums(Kernel &kernel, const DeviceLinear &linear, const DeviceActivations &activations)
@@ -53,8 +53,7 @@ public:
         scales(activations.scales ? kernel.argument(activations.scales) : Value()) {
     wholeLines = layout.columns / lineColumns();
     lines = llvm::divideCeil(layout.columns, lineColumns());
-    stageBytes =
-        llvm::alignTo(weightBytes + activationsBytes + perLine * tileTokens * 4, TensorMemory::patternBytes);
+    stageBytes = llvm::alignTo(weightBytes + activationsBytes + perLine * tileTokens * 4, TensorMemory::patternBytes);
   }
 
   void write(Value rowGroup, Value firstToken) {
@@ -81,12 +80,12 @@ public:
         total = addUp(i, layout.blocks() - wholeLines * perLine, total);
     }
     if (scales) {
-      storeRegisters(total);
-    } else {
-      unit.wait(k.constant(lines - 1));
-      unit.behind();
-      storeSums();
+      unit.end(); // behind whose barrier nobody reads scales any more
+      return storeRegisters(total);
     }
+    unit.wait(k.constant(lines - 1));
+    unit.behind();
+    storeSums();
     unit.end();
   }
 
@@ -221,7 +220,6 @@ private:
 
   /// The same through memory that a loop can count through.
   void storeRegisters(ArrayRef<Value> total) {
-    t.barrier(); // nobody reads scales any more
     auto place = [&](Value token) {
       return t.at(area, k.mul(k.add(k.mul(token, k.constant(TensorMemory::rows)), t.thread()), k.constant(4)));
     };
