@@ -204,7 +204,7 @@ def test_sessions_keep_them(name, tmp_path):
     other = model.session()
     passed = {f"past_{part}": saved[f"present_{part}"] for part in ("key", "value")}
     np.testing.assert_array_equal(other.run({**third, **passed}, ["y"])["y"], expected)
-    with pytest.raises(qcc.RunError, match="past_key"):
+    with pytest.raises(qcc.RunError, match="input .past_key. .*; the cache is kept in .*, and is passed as a run gives it"):
         other.run({**third, **{name: np.zeros((BATCH, KEY_HEADS, 4, SIZE), np.float32) for name in passed}}, ["y"])
 
 
@@ -236,7 +236,7 @@ def test_every_operator_that_keeps_a_cache(name, tmp_path):
     for new in states.PIECES:
         given = states.feed_for(model, 3, before, new)
         expected, actual = float_session.run(given, ["y"])["y"], session.run(given, ["y"])["y"]
-        assert np.linalg.norm(actual - expected) <= 0.02 * np.linalg.norm(expected)
+        assert np.linalg.norm(actual - expected) <= 0.05 * np.linalg.norm(expected)
         before += new
 
 

@@ -1,5 +1,5 @@
 // Rows of caches: places of codes, scales and zeros, and what rows decode to.
-#include "qcc/Pack/RowLayout.h"
+#include "qcc/Format/RowLayout.h"
 #include "Matrices.h"
 #include "gtest/gtest.h"
 
