@@ -67,7 +67,7 @@ KINDS = {
     "a wait for tensor memory": (r"tcgen05\.wait::ld[^;\n]*;", withoutIt),
     "tensor memory given back": (r"tcgen05\.dealloc[^;\n]*;", withoutIt),
     "a product": (r"tcgen05\.mma[^;\n]*;", withoutIt),
-    "whether a product goes on": (r"setp\.ne\.b32 p, %r\d+, 0;", lambda found: re.sub(r"%r\d+", "0", found.group())),
+    "whether a product goes on": (r"setp\.ne\.b32 p, %r\d+, 0;", lambda found: found.group().replace(".ne.", ".eq.")),
     "the order of pieces": (r"\b4611756662049472512\b", lambda found: "70643622084608"),
     "the lines between eights": (r"\b4611756662049472512\b", lambda found: "4611756524610519040"),
     "the thread that has scales": (r"\{(%rs\d+), (?!\1)%rs\d+\}", lambda found: f"{{{found.group(1)}, {found.group(1)}}}"),
