@@ -29,7 +29,6 @@ Value ThreadBlock::intrinsic(Type type, StringRef name, ValueRange arguments) {
 void ThreadBlock::barrier() { NVVM::Barrier0Op::create(b); }
 void ThreadBlock::warpBarrier() { NVVM::SyncWarpOp::create(b, integer(-1)); }
 
-
 SmallVector<Value> ThreadBlock::assembly(StringRef text, StringRef constraints, ValueRange operands,
                                          ArrayRef<Type> results) {
   Type type = results.empty()       ? Type(LLVM::LLVMVoidType::get(b.getContext()))

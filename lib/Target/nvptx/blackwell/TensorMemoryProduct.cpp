@@ -8,7 +8,7 @@ using namespace mlir;
 using namespace qcc;
 
 static constexpr int64_t tileTokens = 128;
-static constexpr int64_t atomBytes = 512; // scales of 128 rows for four blocks
+static constexpr int64_t atomBytes = 512;                                          // scales of 128 rows for four blocks
 static constexpr int64_t tileBytes = TensorMemory::rows * TensorMemory::lineBytes; // of weights, and of activations
 
 namespace {
@@ -21,9 +21,9 @@ public:
   TensorMemoryProduct(Kernel &kernel, const DeviceLinear &linear, ScaledKind kind, const BlockRounding &rounding,
                       const BlockActivations &activations)
       : k(kernel), t(kernel, TensorMemory::threads), unit(t, 2 * tileTokens, stages), b(kernel.b), linear(linear),
-        layout(this->linear.layout), kind(kind),
-        order(recordsOf(*kernel.lowering.facts.device, rounding, layout)), packed(kernel.argument(linear.weights)),
-        tokens(kernel.dim(linear.tokens)), records(kernel.argument(activations.records)),
+        layout(this->linear.layout), kind(kind), order(recordsOf(*kernel.lowering.facts.device, rounding, layout)),
+        packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)),
+        records(kernel.argument(activations.records)),
         tokenScales(activations.tokenScales ? kernel.argument(activations.tokenScales) : Value()) {
     wholeRecords = layout.columns / order.columns();
     atoms = order.blocks() / 4;
@@ -98,8 +98,8 @@ private:
 
   Value recordAt(Value token, Value record) {
     Value source = k.min(k.add(firstToken, token), k.sub(tokens, k.constant(1)));
-    return t.at(records, k.add(k.mul(source, k.constant(order.tokenBytes())),
-                               k.mul(record, k.constant(ScaledRecords::bytes))));
+    return t.at(records,
+                k.add(k.mul(source, k.constant(order.tokenBytes())), k.mul(record, k.constant(ScaledRecords::bytes))));
   }
 
   void copyActivations(Value record, Value to) {

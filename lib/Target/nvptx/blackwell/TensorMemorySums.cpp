@@ -41,8 +41,8 @@ StringRef qcc::tensorMemoryInstruction(ComputeType type) {
 
 namespace {
 /// A block of four warps multiplies 128 rows with 64 tokens, line after line of 128 bytes. Where activations have a
-/// scale for each block of columns, a block's sums are read from tensor memory and added up in registers, scaled, by the
-/// thread whose row they are; else they stay there over the whole depth.
+/// scale for each block of columns, a block's sums are read from tensor memory and added up in registers, scaled, by
+/// the thread whose row they are; else they stay there over the whole depth.
 class TensorMemorySums {
 public:
   TensorMemorySums(Kernel &kernel, const DeviceLinear &linear, const DeviceActivations &activations)
@@ -53,8 +53,7 @@ public:
         scales(activations.scales ? kernel.argument(activations.scales) : Value()) {
     wholeLines = layout.columns / lineColumns();
     lines = llvm::divideCeil(layout.columns, lineColumns());
-    stageBytes =
-        llvm::alignTo(weightBytes + activationsBytes + perLine * tileTokens * 4, TensorMemory::patternBytes);
+    stageBytes = llvm::alignTo(weightBytes + activationsBytes + perLine * tileTokens * 4, TensorMemory::patternBytes);
   }
 
   void write(Value rowGroup, Value firstToken) {
