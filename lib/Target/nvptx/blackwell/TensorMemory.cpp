@@ -67,8 +67,8 @@ Value TensorMemory::pieceAt(Value tile, Value line, Value piece) {
   return t.at(tile, k.add(k.mul(line, k.constant(lineBytes)), k.mul(place, k.constant(16))));
 }
 
-/// The descriptor of a matrix in shared memory (PTX ISA, "Shared memory descriptor"): `eights` bytes from eight lines
-/// to the next.
+/// The descriptor of a matrix in shared memory (PTX ISA, "Shared memory descriptor"): `eights` bytes from eight lines to
+/// the next.
 Value TensorMemory::describe(Value place, int64_t eights, uint64_t pattern) {
   Value start = arith::ShRUIOp::create(b, arith::ExtUIOp::create(b, t.i64, address(place)), k.constant(4));
   start = arith::AndIOp::create(b, start, k.constant(0x3fff));
@@ -85,11 +85,11 @@ SmallVector<Value> TensorMemory::load(Value column, Type type) {
   }
   auto all = LLVM::LLVMStructType::getLiteral(b.getContext(), SmallVector<Type>(loadColumns, type));
   // One piece of assembly: nothing may read the registers before they are there.
-  Value loaded =
-      assemble(all,
-               llvm::formatv("tcgen05.ld.sync.aligned.32x32b.x{0}.b32 {{{1}}, [${0}]; tcgen05.wait::ld.sync.aligned;",
-                             loadColumns, registers),
-               constraints + "r", {arith::AddIOp::create(b, arith::AddIOp::create(b, memory, lanes), column)});
+  Value loaded = assemble(
+      all,
+      llvm::formatv("tcgen05.ld.sync.aligned.32x32b.x{0}.b32 {{{1}}, [${0}]; tcgen05.wait::ld.sync.aligned;",
+                    loadColumns, registers),
+      constraints + "r", {arith::AddIOp::create(b, arith::AddIOp::create(b, memory, lanes), column)});
   SmallVector<Value> values;
   for (int64_t i = 0; i < loadColumns; ++i)
     values.push_back(LLVM::ExtractValueOp::create(b, loaded, i));
@@ -103,8 +103,8 @@ void TensorMemory::copyPiece(Value from, Value to, int64_t bytes, Value present)
 }
 
 Value TensorMemory::tileBase(const PackedLayout &layout, Value packed, Value rowGroup, Value tile) {
-  Value own =
-      k.min(k.add(k.mul(rowGroup, k.constant(rows / PackedLayout::tileRows)), tile), k.constant(layout.tiles() - 1));
+  Value own = k.min(k.add(k.mul(rowGroup, k.constant(rows / PackedLayout::tileRows)), tile),
+                    k.constant(layout.tiles() - 1));
   return t.at(packed, k.mul(own, k.constant(layout.tileBytes())));
 }
 
