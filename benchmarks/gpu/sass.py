@@ -3,14 +3,12 @@
 
     sass.py [--build=build] [PATTERN]     only the cases whose name contains the pattern
 
-Both are compiled to machine code for sm_90a and taken apart with the nvdisasm of the triton wheel. The main loop is the innermost loop with the
+Both are assembled for sm_90a by the newest ptxas, and taken apart by the nvdisasm, of the triton wheel. The main loop is the innermost loop with the
 most matrix instructions; counts are those of one warp for a million multiply-adds of it, so that tiles of different sizes compare. Needs
-triton 3.9.0, onnx, ptxas.
+triton 3.9.0 and onnx.
 """
 import argparse
-import json
 import re
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
@@ -24,6 +22,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 ROOT = Path(__file__).resolve().parents[2]
+TOOLS = Path(triton.__file__).parent / "backends/nvidia/bin"
 ROWS, DEPTH = 4096, 4096
 CLASSES = {
     "matrix": r"[HIQ]GMMA|[HIQ]MMA",
@@ -75,8 +74,7 @@ CASES = {
 
 
 def disassemble(cubin):
-    tool = Path(triton.__file__).parent / "backends/nvidia/bin/nvdisasm"
-    return subprocess.run([str(tool), "-c", str(cubin)], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([TOOLS / "nvdisasm", "-c", str(cubin)], capture_output=True, text=True, check=True).stdout
 
 
 def functions(text):
@@ -127,7 +125,7 @@ def count(loop):
 
 def assemble(ptx, folder, architecture="sm_90a"):
     (folder / "kernel.ptx").write_text(ptx)
-    done = subprocess.run(["ptxas", f"-arch={architecture}", "-v", str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")], capture_output=True, text=True)
+    done = subprocess.run([TOOLS / "ptxas-blackwell", f"-arch={architecture}", "-v", str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")], capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr[:500])
     used = {m[1]: (int(m[3]), int(m[2])) for m in re.finditer(r"entry function '(\w+)'.*?(\d+) bytes spill stores.*?Used (\d+) registers", done.stderr, re.S)}
@@ -165,8 +163,6 @@ def main():
     parser.add_argument("--tokens", default=2048, type=int)
     parser.add_argument("pattern", nargs="?", default="")
     options = parser.parse_args()
-    if not shutil.which("ptxas"):
-        parser.error("ptxas is not in PATH")
     columns = [*CLASSES, "all"]
     print("| weights, activations | compiler | tokens of a tile | " + " | ".join(columns) + " | registers | spilled bytes |\n|" + "---|" * (len(columns) + 5))
     for name, (fmt, act, blocks, kernel, x, w, total) in CASES.items():
@@ -178,7 +174,7 @@ def main():
                 rows.append(("Triton", theirs(kernel, (x, w), blocks, total, Path(folder))))
         for compiler, (loop, (registers, spilled), tile) in rows:
             counts, work = count(loop)
-            numbers = [f"{counts[c] * 2**20 / work:.1f}" if work else json.dumps(counts[c]) for c in columns]
+            numbers = [f"{counts[c] * 2**20 / work:.1f}" if work else str(counts[c]) for c in columns]
             print(f"| {name} | {compiler} | {tile} | " + " | ".join(numbers) + f" | {registers} | {spilled} |", flush=True)
 
 

@@ -5,7 +5,15 @@
 using namespace mlir;
 using namespace qcc;
 
-static constexpr int64_t blockThreads = 128;
+/// Of a block: where there are too few blocks for the device, more of them share out the columns.
+static int64_t blockThreads(const DeviceFacts &facts, const PackedLayout &layout) {
+  constexpr int64_t least = 128, most = 512, enough = 512; // on a multiprocessor
+  int64_t threads = least;
+  while (threads < most && layout.tiles() * threads < enough * facts.rates.multiprocessors &&
+         2 * threads / ThreadBlock::warpThreads <= layout.blocks())
+    threads *= 2;
+  return threads;
+}
 
 namespace {
 /// A block of threads multiplies one tile of 16 rows with `count` tokens. A half-warp reads one chunk at a time, a row
@@ -13,9 +21,9 @@ namespace {
 class FewTokens {
 public:
   FewTokens(Kernel &kernel, const DeviceLinear &linear, int count, const DeviceActivations &activations)
-      : k(kernel), t(kernel, blockThreads), b(kernel.b), linear(linear), layout(this->linear.layout),
-        decoder(t, this->linear.format, this->linear.layout), count(count), packed(kernel.argument(linear.weights)),
-        tokens(kernel.dim(linear.tokens)) {
+      : k(kernel), t(kernel, blockThreads(*kernel.lowering.facts.device, linear.layout)), b(kernel.b), linear(linear),
+        layout(this->linear.layout), decoder(t, this->linear.format, this->linear.layout), count(count),
+        packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)) {
     values = activations.codes ? k.argument(activations.codes) : k.pointer(this->linear.op.getX());
     if (activations.scales)
       scales = k.argument(activations.scales);
@@ -168,7 +176,7 @@ private:
           Value output = k.add(k.mul(tile, k.constant(rows)), k.rem(i, k.constant(rows)));
           linear.store(t, packed, tokens, token, output, sum);
         },
-        blockThreads);
+        t.threads);
   }
 
   Kernel &k;

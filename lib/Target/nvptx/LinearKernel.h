@@ -1,8 +1,8 @@
 // The kernels of qnt.linear on a GPU.
 #pragma once
 
-#include "TileCost.h"
 #include "dialects/qnt/Qnt.h"
+#include "hopper/TileCost.h"
 
 namespace qcc {
 

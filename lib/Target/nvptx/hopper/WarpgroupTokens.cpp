@@ -1,6 +1,6 @@
 // A linear operation for many tokens, on the matrix instructions of warpgroups.
+#include "../LinearKernel.h"
 #include "CopyRing.h"
-#include "LinearKernel.h"
 #include "mlir/Dialect/LLVMIR/NVVMDialect.h"
 
 using namespace mlir;

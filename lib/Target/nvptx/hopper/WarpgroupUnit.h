@@ -1,7 +1,7 @@
 // The matrix instructions of Hopper's warpgroups.
 #pragma once
 
-#include "MatrixUnit.h"
+#include "../MatrixUnit.h"
 
 namespace qcc {
 
@@ -38,6 +38,7 @@ public:
 private:
   using Registers = llvm::SmallVector<mlir::Value>;
   llvm::SmallVector<Registers> load(mlir::Value codes, int64_t columns);
+  bool isPlain() const;
   Registers wordsOf(mlir::Value lane);
   mlir::Value describe(mlir::Value tokens);
   bool isInteger() const { return type == ComputeType::Int8; }

@@ -1,7 +1,7 @@
 // Shared memory that asynchronous copies fill while others read.
 #pragma once
 
-#include "ThreadBlock.h"
+#include "../ThreadBlock.h"
 
 namespace qcc {
 

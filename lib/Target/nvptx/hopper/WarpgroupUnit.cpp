@@ -43,11 +43,12 @@ void WarpgroupUnit::declareSums() {
   t.assembly(llvm::formatv(".reg .{0} part<{1}>;", isInteger() ? "s32" : "f32", tokens / 2).str(), "", {});
 }
 
-WarpgroupUnit::Registers WarpgroupUnit::wordsOf(Value lane) {
-  if (type == ComputeType::Bf16 && format.element->name() == "bfloat16")
-    return {lane};
-  return warp.wordsOf(lane);
+/// Whether packed lanes are what the instruction takes.
+bool WarpgroupUnit::isPlain() const {
+  return type == ComputeType::Bf16 ? format.element->name() == "bfloat16" : layout.codeBits == 8;
 }
+
+WarpgroupUnit::Registers WarpgroupUnit::wordsOf(Value lane) { return isPlain() ? Registers{lane} : warp.wordsOf(lane); }
 
 /// The packed lanes of both rows, for each four chunks of the block. Half of the lanes read the lower row first, so
 /// that all of a warp read from different banks.
@@ -85,7 +86,19 @@ void WarpgroupUnit::multiply(Value codes, int64_t columns, Value adds, llvm::fun
                     : type == ComputeType::Fp8 ? "k32.f32.e4m3.e4m3"
                     : decoder.isUnsigned()     ? "k32.s32.u8.s8"
                                                : "k32.s32.s8.s8";
-  // The next step's weights are decoded while one is multiplied.
+  // Registers that have been written are fenced: all at once where nothing is decoded, else those of the next step
+  // while one is multiplied.
+  constexpr StringLiteral fence = "wgmma.fence.sync.aligned; ";
+  if (isPlain()) {
+    Registers all;
+    std::string constraints;
+    for (const Registers &both : lanes)
+      for (Value lane : both) {
+        all.push_back(lane);
+        constraints += constraints.empty() ? "r" : ",r";
+      }
+    t.assembly(fence, constraints, all);
+  }
   SmallVector<std::pair<Value, Value>> words; // of both rows, for half a step
   int64_t steps = llvm::divideCeil(int64_t(lanes.size()) * wordsPerLane(layout, type), 2);
   auto lane = lanes.begin();
@@ -98,13 +111,12 @@ void WarpgroupUnit::multiply(Value codes, int64_t columns, Value adds, llvm::fun
     }
     auto [a0, a1] = words[2 * s];
     auto [a2, a3] = words[std::min<size_t>(2 * s + 1, words.size() - 1)];
-    std::string text = llvm::formatv("{{ .reg .pred adds; setp.ne.b32 adds, $5, 0; wgmma.fence.sync.aligned; "
-                                     "wgmma.mma_async.sync.aligned.m64n{0}{1} {{{2}}, {{$0, $1, $2, $3}, $4, adds{3}; "
-                                     "wgmma.commit_group.sync.aligned; }",
-                                     tokens, types, d,
-                                     isInteger()                 ? ""
-                                     : type == ComputeType::Bf16 ? ", 1, 1, 0"
-                                                                 : ", 1, 1");
+    StringRef signs = isInteger() ? "" : type == ComputeType::Bf16 ? ", 1, 1, 0" : ", 1, 1";
+    std::string text =
+        llvm::formatv("{{ .reg .pred adds; setp.ne.b32 adds, $5, 0; {0}"
+                      "wgmma.mma_async.sync.aligned.m64n{1}{2} {{{3}}, {{$0, $1, $2, $3}, $4, adds{4}; {5}}",
+                      isPlain() ? StringRef() : StringRef(fence), tokens, types, d, signs,
+                      s + 1 == steps ? "wgmma.commit_group.sync.aligned; " : "");
     t.assembly(text, "r,r,r,r,l,r", {a0, a1, a2, a3, describe(tokensAt(s)), s ? t.integer(1) : adds});
     used.append({a0, a1, a2, a3});
   }
