@@ -9,8 +9,7 @@ namespace qcc {
 /// Runs the float program and changed ones on samples and compares their outputs.
 class OutputComparison {
 public:
-  explicit OutputComparison(Compilation &compilation)
-      : c(compilation), cache(compilation.options.codeCache) {}
+  explicit OutputComparison(Compilation &compilation) : c(compilation), cache(compilation.options.codeCache) {}
 
   /// Rows of outputs, such as tokens of logits, that do where harms are compared with one another.
   static constexpr int64_t comparedRows = 512;
