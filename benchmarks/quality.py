@@ -24,6 +24,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = ROOT.parent / "shared/data/text"
 FOUR_BITS = ["int4-g128-asym", "int4-g64-asym", "int4-g32-asym", "int4-g32", "nf4", "nvfp4", "mxfp4"]
+CALIBRATED = "--calib"
+CACHES = ["float16", "int8", "fp8", "int4", "int8,int4", "int4,int8"]
 METHODS = ["rtn", "hqq", "gptq", "awq", "awq+gptq"]
 
 
@@ -37,6 +39,11 @@ def rows():
             if method != "hqq" or fmt.endswith("asym"):
                 yield f"{fmt} {method}", [f"--fmt={fmt}", "--act=f32", f"--method={method}"]
     yield "W8A8 smoothquant", ["--fmt=int8", "--act=auto", "--method=smoothquant"]
+    for name, weights in (("float32", ["--fmt=float32"]), ("W8A8", ["--fmt=int8", "--act=auto"])):
+        for cache in CACHES:
+            yield f"{name} KV {cache}", [*weights, f"--kv={cache}"]
+            if "int" in cache:
+                yield f"{name} KV {cache}, calibrated", [*weights, f"--kv={cache}", CALIBRATED]
     for budget in ("4.5", "4.0", "3.5", "3.0"):
         yield f"auto {budget}", ["--fmt=auto", "--act=f32", "--method=awq+gptq", f"--budget={budget}bpw"]
 
@@ -87,8 +94,8 @@ class Subject:
 
     def measure(self, options):
         out = self.folder / "row.qcc"
-        needs_data = any(word in " ".join(options) for word in ("gptq", "awq", "smoothquant", "fmt=auto"))
-        command = [self.bin / "qcc", self.model, *options, "--head-fmt=float32", "-o", out]
+        needs_data = CALIBRATED in options or any(word in " ".join(options) for word in ("gptq", "awq", "smoothquant", "fmt=auto"))
+        command = [self.bin / "qcc", self.model, *(option for option in options if option != CALIBRATED), "--head-fmt=float32", "-o", out]
         command += [f"--calib={self.data}"] if needs_data else []
         command += [f"--calib-cache={self.cache}"] if needs_data and self.cache else []
         begin = time.monotonic()

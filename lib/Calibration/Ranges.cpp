@@ -86,11 +86,13 @@ public:
     range.add(values, count);
     if (wanted.wantsChannels && array.shape.size() > 1)
       addChannels(values, array.shape);
+    if (wanted.wantsHeads)
+      addHeads(values, array.shape);
     return range.notFinite() == 0;
   }
 
   ObservedRange result() const {
-    ObservedRange observed{chosen(), {}, most};
+    ObservedRange observed{chosen(), {}, most, heads};
     observed.range = {std::min(observed.range.lowest, 0.0f), std::max(observed.range.highest, 0.0f)};
     for (double sum : sums)
       observed.means.push_back(sum / double(std::max<int64_t>(1, perChannel)));
@@ -124,6 +126,16 @@ private:
         }
   }
 
+  void addHeads(const float *values, ArrayRef<int64_t> shape) {
+    const int64_t count = shape[1], rows = shape[2], size = shape[3];
+    heads.resize(size_t(count * size), qcc::ValueRange{INFINITY, -INFINITY});
+    for (int64_t row = 0; row < shape[0] * count * rows; ++row)
+      for (int64_t i = 0; i < size; ++i, ++values) {
+        qcc::ValueRange &seen = heads[size_t(row / rows % count * size + i)];
+        seen = {std::min(seen.lowest, *values), std::max(seen.highest, *values)};
+      }
+  }
+
   const WantedRange &wanted;
   StringRef rule;
   MinMax range;
@@ -131,6 +143,7 @@ private:
   Histogram histogram;
   std::vector<double> sums;
   std::vector<float> most;
+  std::vector<qcc::ValueRange> heads;
   int64_t perChannel = 0;
 };
 } // namespace

@@ -130,6 +130,15 @@ bool qcc::asksForCalibration(Compilation &c) {
          });
 }
 
+FailureOr<std::pair<std::string, Location>> qcc::cacheFormat(Compilation &c) {
+  FailureOr<Recipe> recipe = readRecipe(c);
+  if (failed(recipe))
+    return failure();
+  if (!c.options.cacheFormat.empty() || !recipe->cache)
+    return std::pair(c.options.cacheFormat, c.module->getLoc());
+  return std::pair(recipe->cache->text, at(c, recipe->cache->place));
+}
+
 FailureOr<CalibrationChoices> qcc::chooseCalibration(Compilation &c) {
   FailureOr<Recipe> recipe = readRecipe(c);
   if (failed(recipe))

@@ -23,6 +23,9 @@ struct LinearChoice {
 /// warning.
 mlir::FailureOr<std::vector<LinearChoice>> applyRecipe(Compilation &compilation);
 
+/// The format that KV caches are to be kept in, and who has said it; empty where nobody has.
+mlir::FailureOr<std::pair<std::string, mlir::Location>> cacheFormat(Compilation &compilation);
+
 struct ConvolutionChoice {
   onnx::NodeOp op;
   bool isInt8; // with static scales

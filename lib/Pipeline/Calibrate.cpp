@@ -1,6 +1,7 @@
 #include "Calibrate.h"
 #include "ApplyRecipe.h"
 #include "HostedProgram.h"
+#include "qcc/Calibration/CachedKeys.h"
 #include "qcc/Calibration/EqualizeConvolutions.h"
 #include "qcc/Calibration/Ranges.h"
 #include "qcc/Calibration/StaticConvolutions.h"
@@ -8,6 +9,7 @@
 #include "qcc/Pipeline/HostRun.h"
 #include "qcc/Target/CodeProduct.h"
 #include "qcc/Target/Codegen.h"
+#include "qcc/Tile/StateStorage.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -17,7 +19,7 @@ static Format formatNamed(StringRef name) { return llvm::cantFail(findFormat(nam
 
 /// What is seen of values on the data. A plan needs no more than that there are ranges.
 static FailureOr<std::vector<ObservedRange>> observe(Compilation &c, ArrayRef<WantedRange> wanted) {
-  std::vector<ObservedRange> observed(wanted.size(), ObservedRange{{-1, 1}, {}, {}});
+  std::vector<ObservedRange> observed(wanted.size(), ObservedRange{{-1, 1}, {}, {}, {}});
   if (c.options.plansOnly || wanted.empty())
     return observed;
   if (c.options.calibration.empty())
@@ -206,4 +208,42 @@ LogicalResult qcc::applyStaticScales(Compilation &c) {
     return success();
   raiseWinograd(*c.module);
   return foldConstants(c);
+}
+
+LogicalResult qcc::storeCaches(Compilation &c) {
+  auto said = cacheFormat(c);
+  if (failed(said))
+    return failure();
+  if (said->first.empty())
+    return success();
+  std::vector<CachedKeys> all;
+  std::vector<WantedRange> wanted;
+  if (failed(storeCaches(*c.module, said->first, said->second)))
+    return failure();
+  for (const CachedKeys &keys : cachedKeys(*c.module)) {
+    wanted.push_back({keys.keys(), formatNamed("int8"), false, true});
+    all.push_back(keys);
+  }
+  if (c.options.calibration.empty()) {
+    for (const CachedKeys &keys : all)
+      if (keys.bits < 8)
+        rotateKeys(keys);
+    return success();
+  }
+  if (c.options.plansOnly || all.empty())
+    return success();
+  // Keys are seen as the model makes them, from caches in its own type.
+  auto main = c.module->lookupSymbol<func::FuncOp>("main");
+  std::vector<Attribute> formats;
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    formats.push_back(main.removeArgAttr(i, stateFormatAttr));
+  auto observed = observe(c, wanted);
+  for (auto [i, format] : llvm::enumerate(formats))
+    if (format)
+      main.setArgAttr(unsigned(i), stateFormatAttr, format);
+  if (failed(observed))
+    return failure();
+  for (auto [keys, seen] : llvm::zip(all, *observed))
+    balanceKeys(keys, seen.heads);
+  return success();
 }

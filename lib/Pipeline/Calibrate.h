@@ -15,4 +15,8 @@ void raiseCodes(Compilation &compilation);
 /// Makes scales of ranges: of the linear operations that have a static compute type, and of the convolutions.
 mlir::LogicalResult applyStaticScales(Compilation &compilation);
 
+/// Gives the KV caches that the session keeps the formats that the options say, and prepares keys for them: by their
+/// channels' ranges on data, or where there are none and codes have less than 8 bits, by a rotation.
+mlir::LogicalResult storeCaches(Compilation &compilation);
+
 } // namespace qcc

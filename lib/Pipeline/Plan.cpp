@@ -4,8 +4,11 @@
 #include "qcc/Calibration/Methods.h"
 #include "qcc/Pack/PackedLayout.h"
 #include "qcc/Target/Linear.h"
+#include "qcc/Tile/Numbers.h"
+#include "qcc/Tile/StateStorage.h"
 #include "llvm/Support/Format.h"
 #include <cmath>
+#include <map>
 
 using namespace mlir;
 using namespace qcc;
@@ -59,6 +62,35 @@ static llvm::json::Array convolutionsOf(const Compilation &c) {
   return rows;
 }
 
+/// A row for each state that the session keeps.
+static llvm::json::Array cachesOf(const Compilation &c) {
+  llvm::json::Array rows;
+  auto main = c.module.get().lookupSymbol<func::FuncOp>("main");
+  for (unsigned i = 0; i < main.getNumArguments(); ++i) {
+    if (!main.getArgAttr(i, stateAttr))
+      continue;
+    auto storage = stateStorage(main, i);
+    if (failed(storage))
+      continue;
+    SmallVector<Dim> dims = dimsOf(main.getArgumentTypes()[i]);
+    int64_t axis = main.getArgAttrOfType<IntegerAttr>(i, stateAxisAttr).getInt();
+    int64_t size = constantOf(dims.back()).value_or(1);
+    int64_t bytes = storage->layout ? storage->layout->bytes() : size * storageBytes(storage->element);
+    double bits = 8.0 * double(bytes) / double(size);
+    for (auto [at, dim] : llvm::enumerate(ArrayRef(dims).drop_back())) // of one entry of a batch
+      bytes *= int64_t(at) == axis ? 1 : constantOf(dim).value_or(1);
+    std::string format = storage->format;
+    if (format.empty())
+      llvm::raw_string_ostream(format) << storage->element;
+    auto name = main.getArgAttrOfType<StringAttr>(i, "onnx.name");
+    rows.push_back(llvm::json::Object{{"input", name ? name.getValue() : ""},
+                                      {"format", format},
+                                      {"bytes_per_token", bytes},
+                                      {"bits_per_value", std::round(1000 * bits) / 1000}});
+  }
+  return rows;
+}
+
 llvm::json::Object qcc::planOf(const Compilation &c) {
   llvm::json::Array targets, linears;
   for (const TargetCode &code : c.code) {
@@ -100,10 +132,13 @@ llvm::json::Object qcc::planOf(const Compilation &c) {
   return llvm::json::Object{{"targets", std::move(targets)},
                             {"weights_bytes", c.weights.totalBytes()},
                             {"linears", std::move(linears)},
-                            {"convolutions", convolutionsOf(c)}};
+                            {"convolutions", convolutionsOf(c)},
+                            {"caches", cachesOf(c)}};
 }
 
 FailureOr<llvm::json::Object> qcc::wholePlan(Compilation &c) {
+  if (c.code.empty() || c.code.front().object.empty())
+    return planOf(c);
   FailureOr<int64_t> bytes = c.artifactBytes();
   FailureOr<MemoryNeed> need = memoryNeed(c, c.code.front());
   if (failed(bytes) || failed(need))
@@ -144,6 +179,17 @@ static void printMemory(llvm::raw_ostream &os, const llvm::json::Object &memory)
     separator = ", ";
   }
   os << ")\n";
+}
+
+/// A line for each format that caches have.
+static void printCaches(llvm::raw_ostream &os, const llvm::json::Array &rows) {
+  std::map<std::string, std::pair<int64_t, int64_t>> formats; // how many states, and their bytes
+  for (const llvm::json::Value &entry : rows) {
+    auto &[states, bytes] = formats[entry.getAsObject()->getString("format")->str()];
+    ++states, bytes += *entry.getAsObject()->getInteger("bytes_per_token");
+  }
+  for (const auto &[format, sums] : formats)
+    os << "caches: " << format << " in " << sums.first << " states, " << sums.second << " bytes a token\n";
 }
 
 static std::string left(StringRef node) {
@@ -196,6 +242,7 @@ void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
   }
   printChoice(os, *all.getArray("linears"));
   os << "weights: " << *all.getInteger("weights_bytes") << " bytes\n";
+  printCaches(os, *all.getArray("caches"));
   for (const llvm::json::Value &entry : *all.getArray("targets")) {
     const llvm::json::Object &row = *entry.getAsObject();
     os << "code for " << *row.getString("name");
@@ -203,6 +250,8 @@ void qcc::printPlan(llvm::raw_ostream &os, const llvm::json::Object &all) {
       os << ": " << *bytes << " bytes";
     os << "\n";
   }
-  os << "artifact: " << *all.getInteger("artifact_bytes") << " bytes\n";
-  printMemory(os, *all.getObject("memory"));
+  if (auto bytes = all.getInteger("artifact_bytes"))
+    os << "artifact: " << *bytes << " bytes\n";
+  if (const llvm::json::Object *memory = all.getObject("memory"))
+    printMemory(os, *memory);
 }

@@ -22,7 +22,6 @@
 #include "qcc/Pipeline/HostRun.h"
 #include "qcc/Target/Linear.h"
 #include "qcc/Target/Ptxas.h"
-#include "qcc/Tile/StateStorage.h"
 #include "qcc/Tile/ToLlvm.h"
 #include "llvm/Support/Path.h"
 
@@ -85,18 +84,22 @@ static LogicalResult calibrateStage(Compilation &c) {
 static LogicalResult quantizeStage(Compilation &c) {
   if (!c.options.quantizes)
     return success();
-  return success(
-      succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)) &&
-      (c.options.cacheFormat.empty() || succeeded(storeCaches(*c.module, c.options.cacheFormat, c.module->getLoc()))));
+  return success(succeeded(chooseFormats(c)) && succeeded(runMethods(c)) && succeeded(applyStaticScales(c)) &&
+                 succeeded(storeCaches(c)));
 }
 
 static LogicalResult packStage(Compilation &c) { return placeWeights(c); }
 
-/// Declares the program in its target's module, so that the module says all that lowering it needs.
+/// Declares the program in its target's module, so that the module says all that lowering it needs. Names of inputs and
+/// outputs are left out: layers of equal shapes are one piece of code.
 static void declareSignature(ModuleOp from, ModuleOp to) {
   auto main = from.lookupSymbol<func::FuncOp>("main");
   auto declaration = cast<func::FuncOp>(main->cloneWithoutRegions());
   declaration.setPrivate();
+  for (unsigned i = 0; i < declaration.getNumArguments(); ++i)
+    declaration.removeArgAttr(i, "onnx.name");
+  for (unsigned i = 0; i < declaration.getNumResults(); ++i)
+    declaration.removeResultAttr(i, StringAttr::get(declaration.getContext(), "onnx.name"));
   to.getBody()->push_front(declaration);
 }
 

@@ -102,10 +102,15 @@ LogicalResult qcc::dumpState(const Compilation &c, const Stage &stage) {
 static LogicalResult dumpTiled(const Compilation &c, const TargetCode &code) {
   for (Operation &op : *code.module.get().getBody()) {
     auto name = op.getAttrOfType<StringAttr>(SymbolTable::getSymbolAttrName());
-    if (name && name.getValue().starts_with(kernelPrefix) &&
-        failed(writeFile(c.context,
-                         inFolder(c.options.dumpKernelsTo, code.facts.name + "/" + name.getValue() + ".mlir"),
-                         [&](llvm::raw_ostream &os) { os << op << "\n"; })))
+    if (!name || !name.getValue().starts_with(kernelPrefix))
+      continue;
+    auto write = [&](StringRef extension, llvm::function_ref<void(llvm::raw_ostream &)> body) {
+      std::string file = (code.facts.name + "/" + name.getValue() + extension).str();
+      return writeFile(c.context, inFolder(c.options.dumpKernelsTo, file), body);
+    };
+    auto note = op.getAttrOfType<StringAttr>(noteAttr);
+    if (failed(write(".mlir", [&](llvm::raw_ostream &os) { os << op << "\n"; })) ||
+        (note && failed(write(".txt", [&](llvm::raw_ostream &os) { os << note.getValue(); }))))
       return failure();
   }
   return success();

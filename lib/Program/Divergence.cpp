@@ -8,22 +8,16 @@
 namespace qcc {
 namespace {
 
-// log Σ exp(x), with the largest element taken out so that nothing overflows.
-double logSumExp(const float *row, int64_t size) {
-  double largest = *std::max_element(row, row + size), sum = 0;
-  for (int64_t i = 0; i < size; ++i)
-    sum += std::exp(row[i] - largest);
-  return largest + std::log(sum);
-}
-
-// KL(p ‖ q) = Σ p (log p − log q) of the distributions that two rows of logits stand for.
+// KL(p ‖ q) = Σ p (log p − log q) of the distributions that two rows of logits stand for. Logits less their largest:
+// then nothing overflows, and with P = Σ exp(p) and Q = Σ exp(q) it is Σ exp(p) (p − q) / P − log P + log Q.
 double divergenceOf(const float *p, const float *q, int64_t size) {
-  double normP = logSumExp(p, size), normQ = logSumExp(q, size), sum = 0;
+  double largestP = *std::max_element(p, p + size), largestQ = *std::max_element(q, q + size);
+  double sumP = 0, sumQ = 0, cross = 0;
   for (int64_t i = 0; i < size; ++i) {
-    double logP = p[i] - normP;
-    sum += std::exp(logP) * (logP - (q[i] - normQ));
+    double a = p[i] - largestP, b = q[i] - largestQ, share = std::exp(a);
+    sumP += share, sumQ += std::exp(b), cross += share * (a - b);
   }
-  return sum;
+  return cross / sumP - std::log(sumP) + std::log(sumQ);
 }
 
 double quietNan() { return std::numeric_limits<double>::quiet_NaN(); }

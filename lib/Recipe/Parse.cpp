@@ -200,9 +200,18 @@ std::optional<Recipe> Recipe::parse(llvm::StringRef text, RecipeError &error) {
       recipe.budget = RecipeChoice{text->get(), placeOf(value.source())};
       continue;
     }
+    if (key.str() == "kv") {
+      auto text = value.as_string();
+      if (!text) {
+        error = {"'kv' has to be a text such as \"int8\" or \"int8,int4\"", placeOf(value.source())};
+        return std::nullopt;
+      }
+      recipe.cache = RecipeChoice{text->get(), placeOf(value.source())};
+      continue;
+    }
     auto rules = value.as_array();
     if (key.str() != "rule") {
-      error = {"a recipe is made of [[rule]] and a budget, and has no key '" + std::string(key.str()) + "'",
+      error = {"a recipe is made of [[rule]], a budget and kv, and has no key '" + std::string(key.str()) + "'",
                placeOf(key.source())};
       return std::nullopt;
     }
@@ -214,7 +223,7 @@ std::optional<Recipe> Recipe::parse(llvm::StringRef text, RecipeError &error) {
       if (!RuleReader(recipe.rules.emplace_back(), error).read(*rule.as_table()))
         return std::nullopt;
   }
-  if (recipe.rules.empty()) {
+  if (recipe.rules.empty() && !recipe.cache) {
     error = {"the recipe has no [[rule]]", {1, 1}};
     return std::nullopt;
   }

@@ -117,8 +117,12 @@ bool Session::takeInputs(const qcc1_input *given, size_t count, Error &error) {
   }
   for (size_t k = 0; k < states.size(); ++k) {
     const Manifest::State &state = manifest.states[k];
-    if (stateInputs[k].tensor && !takeInput(state.input, state.type, state.dims, stateInputs[k], error))
-      return false;
+    if (!stateInputs[k].tensor || takeInput(state.input, state.type, state.dims, stateInputs[k], error))
+      continue;
+    if (!state.format.empty() && error.code == QCC1_ARGUMENT)
+      error.set(QCC1_ARGUMENT,
+                error.message + "; the cache is kept in " + state.format + ", and is passed as a run gives it");
+    return false;
   }
   return true;
 }

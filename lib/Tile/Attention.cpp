@@ -13,6 +13,10 @@ Value StoredRows::start(Kernel &k, Value b, Value h, Value t) const {
 Value StoredRows::load(Kernel &k, Value data, Value start, Value i, Type type) const {
   if (layout)
     return castNumber(k.b, RowCodec(k, *layout).element(data, start, i), k.b.getF32Type(), type);
+  if (element.isF16()) {
+    Value stored = k.loadAt(data, k.add(start, i), k.b.getI16Type());
+    return castNumber(k.b, halfToFloat(k, stored), k.b.getF32Type(), type);
+  }
   return castNumber(k.b, k.loadAt(data, k.add(start, i), element), computeType(element), type);
 }
 

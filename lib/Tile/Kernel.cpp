@@ -278,6 +278,8 @@ void Kernel::cooperate(int64_t threads, int64_t sharedBytes) {
 
 void Kernel::persist() { function->setAttr(persistentAttr, b.getUnitAttr()); }
 
+void Kernel::note(StringRef text) { function->setAttr(noteAttr, b.getStringAttr(text)); }
+
 void Kernel::launch(Dim units, Dim work) { launch(lowering.size(units), lowering.size(work)); }
 
 void Kernel::launch(Value units, Value work) {

@@ -40,7 +40,7 @@ public:
   Value multiply(Value x, Value y) override { return wrap(arith::MulFOp::create(b, unwrap(x), unwrap(y))); }
   Value halfToFloat(Value code) override {
     mlir::Value half = arith::TruncIOp::create(b, b.getI16Type(), unwrap(code));
-    return wrap(fromStorage(b, half, b.getF16Type()));
+    return wrap(qcc::halfToFloat(k, half));
   }
   /// A tree of selections, one level for each bit of the index.
   Value lookup(ArrayRef<float> table, Value index) override {
@@ -78,6 +78,14 @@ private:
 };
 } // namespace
 
+Value qcc::halfToFloat(Kernel &k, Value stored) {
+  const TargetFacts &facts = k.lowering.facts;
+  if (!facts.device && !facts.has("f16c") && !facts.has("neon"))
+    return fromStorage(k.b, stored, k.b.getF16Type());
+  Value half = arith::BitcastOp::create(k.b, k.b.getF16Type(), stored);
+  return arith::ExtFOp::create(k.b, k.b.getF32Type(), half);
+}
+
 static Value wide(Kernel &k, Value code) { return arith::ExtUIOp::create(k.b, k.b.getI32Type(), code); }
 
 /// Where the codes of a block begin.
@@ -103,7 +111,8 @@ std::pair<Value, Value> RowCodec::scaleOf(Value data, Value start, Value block) 
 Value RowCodec::element(Value data, Value start, Value i) {
   KernelReader p(k);
   Value block = k.div(i, k.constant(layout.block)), place = k.rem(i, k.constant(layout.block));
-  auto [scale, minusZero] = scaleOf(data, start, block);
+  auto [scaleOfBlock, zeroOfBlock] = scaleOf(data, start, block);
+  Value scale = scaleOfBlock, minusZero = zeroOfBlock; // to be captured
   Value each = k.constant(layout.codeBytes(layout.block));
   if (layout.tail())
     each = k.select(k.less(block, k.constant(layout.fullBlocks())), each, k.constant(layout.codeBytes(layout.tail())));
@@ -119,7 +128,8 @@ Value RowCodec::element(Value data, Value start, Value i) {
 
 void RowCodec::readBlock(Value data, Value start, Value block, int64_t width, Value numbers, Value to) {
   KernelReader p(k);
-  auto [scale, minusZero] = scaleOf(data, start, block);
+  auto [scaleOfBlock, zeroOfBlock] = scaleOf(data, start, block);
+  Value scale = scaleOfBlock, minusZero = zeroOfBlock; // to be captured
   Value codes = codesOf(start, block);
   const int64_t each = layout.codeBytes(width), parts = 8 / layout.codeBits;
   auto part = [&](int64_t number, Value from, Value end) {

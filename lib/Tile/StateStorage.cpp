@@ -114,6 +114,8 @@ LogicalResult qcc::storeCaches(ModuleOp module, StringRef formats, Location loc)
   keys = forCache(keys.trim()), values = forCache(values.trim());
   if (values.empty())
     values = keys;
+  if (values.contains(','))
+    return emitError(loc) << "--kv=" << formats << " is one format, or one of keys and one of values";
   auto main = module.lookupSymbol<func::FuncOp>("main");
   unsigned stored = 0;
   for (BlockArgument argument : main.getArguments()) {

@@ -79,7 +79,7 @@ KINDS = {
 COPIES = ["a wait for copies", "one group of a wait for copies", "a commit of copies", "a copy"]
 PRODUCTS = ["a fence of the proxy", "a fence of products", "a commit of products", "a wait for products"]
 TILES = ["a store to shared memory", "the place of a tile"]
-TENSOR = ["a copy to tensor memory", "a commit of a thread's products", "a wait at a barrier in memory", "a wait for tensor memory", "tensor memory given back", "a product", "whether a product goes on",
+TENSOR = ["a commit of a thread's products", "a wait at a barrier in memory", "a wait for tensor memory", "tensor memory given back", "a product", "whether a product goes on",
           "the order of pieces", "the lines between eights", "a fence of the proxy"]
 EXCHANGES = ["a barrier", "a store to shared memory", "an exchange between lanes"]
 # The model and its inputs, what it is compiled with, the kernel that the run executes, what to break there, and how many barriers only order the
@@ -89,7 +89,9 @@ CASES = {
     "linear on sm_80": (linear, ["--target=sm_80", "--fmt=int4-g32", "--act=int8"], "_mma$", ["a barrier", *COPIES, "the place of a load"], 1),
     "linear on sm_90a": (linear, ["--target=sm_90a", "--fmt=fp8", "--act=fp8"], "_mma$", ["a barrier", *COPIES, *PRODUCTS], 1),
     "linear in blocks on sm_120a": (lambda: linear(64), ["--target=sm_120a", "--fmt=nvfp4", "--head-fmt=nvfp4", "--act=nvfp4"], "_scaled$", ["a barrier", *COPIES, "the thread that has scales", "the place of a load"], 1),
-    "linear in blocks on sm_100a": (linear, ["--target=sm_100a", "--fmt=mxfp8", "--act=mxfp8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR, "a store to shared memory"], 1),
+    "linear in blocks on sm_100a": (linear, ["--target=sm_100a", "--fmt=mxfp8", "--act=mxfp8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR, "a copy to tensor memory", "a store to shared memory"], 1),
+    "linear on sm_100a": (linear, ["--target=sm_100a", "--fmt=int8-g64", "--head-fmt=int8-g64", "--act=int8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR], 1),
+    "linear of bfloat16 on sm_100a": (linear, ["--target=sm_100a", "--fmt=bfloat16", "--head-fmt=bfloat16", "--act=bf16"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR], 1),
     "attention of many": (lambda: attention(70), ["--target=sm_80"], "attention_1$", EXCHANGES, 1),
     "attention of few": (lambda: attention(2), ["--target=sm_80"], "attention$", EXCHANGES, 1),
     "attention on matrix units": (lambda: attention(70, "float16"), ["--target=sm_80"], "attention_f16$", ["a barrier", *TILES, "an exchange between lanes"], 0),

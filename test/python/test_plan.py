@@ -21,14 +21,18 @@ def formats(rows):
 
 
 def test_only_the_head_has_the_heads_format():
-    chosen = formats(plan("--fmt=int4-g32"))
+    chosen = formats(plan("--emit=tiled", "--fmt=int4-g32"))
     assert chosen[-1] == "int8-g32"
     assert chosen[:-1] == ["int4-g32"] * 35  # seven products in each of five layers; the states that values become are no outputs
-    assert formats(plan("--fmt=int4-g32", "--head-fmt=float32"))[-1] == "float32"
+    assert formats(plan("--emit=tiled", "--fmt=int4-g32", "--head-fmt=float32"))[-1] == "float32"
 
 
 def test_bytes_and_instructions():
-    rows = plan("--fmt=int4-g32", "--target=x86-64-v4-vnni,x86-64-v2")["linears"]
+    options = "--fmt=int4-g32", "--target=x86-64-v4-vnni,x86-64-v2"
+    whole, early = plan(*options), plan("--emit=tiled", *options)
+    assert {"artifact_bytes", "memory"} == whole.keys() - early.keys()
+    rows = whole["linears"]
+    assert early["linears"] == rows
     assert rows[0]["instructions"] == {"x86-64-v4-vnni": "vpdpbusd", "x86-64-v2": "pmaddubsw"}
     assert rows[0]["bytes"] == 64 * 64 * 4.5 / 8
     assert rows[0]["act"] == "int8"

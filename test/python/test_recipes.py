@@ -19,7 +19,7 @@ def qcc(*options):
 
 
 def linears(*options):
-    done = qcc("--print-plan=json", *options)
+    done = qcc("--print-plan=json", "--emit=tiled", *options)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["linears"]
 
@@ -139,10 +139,31 @@ def test_formats_under_a_budget(data, tmp_path):
     assert [row["format"] for row in linears(*rest, "--budget=1MB") if "down_proj" in row["node"]] == ["int8-g32"] * 5
 
 
+def test_formats_within_a_time(data, tmp_path):
+    """Measured for this machine, and then kept: a plan for the least that it can take is the same twice."""
+    options = ["--fmt=int4-g32,float32", "--act=f32", f"--calib={data}", f"--calib-cache={tmp_path}"]
+    ample = linears(*options, "--budget=100ms")
+    assert all(row["format"] == "float32" and row["harm"] == 0 and row["measured_nanoseconds"] > 0 for row in ample)
+    most = sum(row["measured_nanoseconds"] for row in ample)
+    rows = linears(*options, f"--budget={most * 1e-6}ms")
+    assert sum(row["measured_nanoseconds"] for row in rows) <= most
+
+
+def test_times_of_another_target_follow_bytes(data):
+    options = ["--fmt=int4-g32,float32", "--act=f32", f"--calib={data}", "--target=sm_90"]
+    ample = linears(*options, "--budget=1ms")
+    assert all(row["format"] == "float32" and row["estimated_nanoseconds"] > 0 for row in ample)
+    half = sum(row["estimated_nanoseconds"] for row in ample) / 2
+    rows = linears(*options, f"--budget={half * 1e-3}us")
+    assert collections.Counter(row["format"] for row in rows).keys() == {"int4-g32", "float32"}
+    assert sum(row["estimated_nanoseconds"] for row in rows) <= half
+
+
 def test_bounds_that_cannot_be_kept(data):
     for options, message in [
             (["--budget=3bpw"], "the smallest formats take"),
-            (["--budget=3bits"], "--budget=3bits: expected bits per weight or a size, such as 4.5bpw or 80MB"),
+            (["--budget=0.001us"], "the fastest formats take"),
+            (["--budget=3bits"], "--budget=3bits: expected bits per weight, a size or the time of a token, such as 4.5bpw, 80MB or 2.5ms"),
             ([], "several formats to choose from need --budget or --max-kld")]:
         done = qcc("--fmt=int4-g32,int8-g32", "--head-fmt=int8", "--print-plan", f"--calib={data}", *options)
         assert done.returncode == 2 and message in done.stderr, done.stderr

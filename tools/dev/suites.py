@@ -1,11 +1,15 @@
 """Runs the test suites on a finished build and ends with one line 'N passed, N failed'.
 
-    suites.py [lint unit lit roundtrip pytest conformance]      no name means all
+    suites.py [--full] [lint unit lit roundtrip pytest conformance]      no name means all
+
+Equal programs are compiled once: what the suites compile is kept in the build folder, for one build of the compiler. --full runs all cases
+of large matrices and compiles everything anew.
 
 Exit status 1 if a test failed or a suite could not run.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -15,6 +19,22 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("QCC_BUILD_DIR", ROOT / "build"))
 LIT = "/usr/lib/llvm-22/bin/lit"
 WORKERS = str(os.cpu_count() or 1)
+
+
+def share_code(is_full):
+    """Programs of the suites inherit it. The keys of code that is kept tell one build of the compiler from another; old ones' is of no use."""
+    os.environ.pop("QCC_CODE_CACHE", None)
+    if is_full:
+        os.environ["QCC_TEST_FULL"] = "1"
+        return
+    folder, compiler = BUILD / "test-code", BUILD / "bin/qcc"
+    stamp = folder / "compiler"
+    made = str(compiler.stat().st_mtime_ns) if compiler.exists() else ""
+    if not stamp.exists() or stamp.read_text() != made:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        stamp.write_text(made)
+    os.environ["QCC_CODE_CACHE"] = str(folder)
 
 
 def run(command, **options):
@@ -58,7 +78,7 @@ def roundtrip():
 
 
 def pytest():
-    return counted([sys.executable, "-m", "pytest", "-q", "-n", WORKERS, "--junitxml", REPORTS / "pytest.xml", "test"], REPORTS / "pytest.xml")
+    return counted([sys.executable, "-m", "pytest", "-q", "-n", WORKERS, "--dist", "worksteal", "--junitxml", REPORTS / "pytest.xml", "test"], REPORTS / "pytest.xml")
 
 
 def conformance():
@@ -74,11 +94,13 @@ REPORTS = BUILD / "test-reports"
 SUITES = {suite.__name__: suite for suite in (lint, unit, lit, roundtrip, pytest, conformance)}
 
 
-def main(names):
+def main(arguments):
+    names = [argument for argument in arguments if argument != "--full"]
     unknown = set(names) - set(SUITES)
     if unknown:
         print(f"unknown suite: {', '.join(sorted(unknown))}; there are: {', '.join(SUITES)}", file=sys.stderr)
         return 2
+    share_code("--full" in arguments)
     results = {name: SUITES[name]() for name in names or SUITES}
     for name, (passed, failed) in results.items():
         print(f"{name}: {passed} passed, {failed} failed")

@@ -57,8 +57,9 @@ void print(const qcc::Manifest &manifest) {
   if (!manifest.states.empty())
     std::printf("states\n");
   for (const qcc::Manifest::State &state : manifest.states)
-    std::printf("  %s -> %s  %s %s, grows along %lld\n", state.input.c_str(), state.output.c_str(),
-                std::string(name(state.type)).c_str(), spell(state.dims).c_str(), static_cast<long long>(state.axis));
+    std::printf("  %s -> %s  %s %s, grows along %lld%s%s\n", state.input.c_str(), state.output.c_str(),
+                std::string(name(state.type)).c_str(), spell(state.dims).c_str(), static_cast<long long>(state.axis),
+                state.format.empty() ? "" : ", in ", state.format.c_str());
   if (!manifest.tensors.empty())
     std::printf("tensors\n");
   for (const qcc::Manifest::Tensor &tensor : manifest.tensors)

@@ -372,7 +372,11 @@ int main(int argc, char **argv) {
     bool isJson = printPlanAs == "json";
     if (!isJson && !printPlanAs.empty())
       return fail("--print-plan=" + printPlanAs + ": only json is known");
-    if (failed(runStages(compilation, start, "artifact")))
+    // Formats and instructions are known long before there is code.
+    const std::string planned = emit;
+    if (planned != "artifact" && planned != "tiled")
+      return fail("--print-plan is made of --emit=tiled or of the artifact");
+    if (failed(runStages(compilation, start, planned)))
       return exitUsage;
     auto plan = wholePlan(compilation);
     if (failed(plan))

@@ -28,6 +28,7 @@ struct WantedRange {
   mlir::Value value;
   Format codes;               // what the value is rounded to, with one scale for all of it
   bool wantsChannels = false; // along axis 1
+  bool wantsHeads = false;    // of (batch, heads, positions, size), the range of each element of each head
 };
 
 /// What was seen of one value.
@@ -36,6 +37,7 @@ struct ObservedRange {
   // Of channels: the mean, and the largest magnitude.
   std::vector<double> means;
   std::vector<float> most;
+  std::vector<ValueRange> heads;
 };
 
 /// Runs `main` on every sample with the wanted values as outputs. Data that hold infinities or NaNs, or that lead to

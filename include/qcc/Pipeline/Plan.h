@@ -19,8 +19,8 @@ inline constexpr llvm::StringLiteral harmAttr = "qnt.harm", measuredTimeAttr = "
 /// "measured_nanoseconds" or "estimated_nanoseconds" where that was by time.
 llvm::json::Object planOf(const Compilation &compilation);
 
-/// The whole plan, once code is there: what `planOf` has, "artifact_bytes", the file's size to the byte, and "memory"
-/// of a run: {"lengths": {dimension: length}, "weights_bytes", "arena_bytes", "states_bytes", "inputs_bytes",
+/// The whole plan: what `planOf` has and, once code is there, "artifact_bytes", the file's size to the byte, and
+/// "memory" of a run: {"lengths": {dimension: length}, "weights_bytes", "arena_bytes", "states_bytes", "inputs_bytes",
 /// "outputs_bytes", "peak_bytes"}, null where a length is only known while the program runs.
 mlir::FailureOr<llvm::json::Object> wholePlan(Compilation &compilation);
 

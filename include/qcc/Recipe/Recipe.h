@@ -67,6 +67,7 @@ struct RecipeError {
 struct Recipe {
   std::vector<RecipeRule> rules;
   std::optional<RecipeChoice> budget; // for formats that are chosen among several
+  std::optional<RecipeChoice> cache;  // the format that KV caches are kept in
 
   /// Reads the text of a recipe; what is wrong with it goes into `error`.
   static std::optional<Recipe> parse(llvm::StringRef text, RecipeError &error);

@@ -14,6 +14,8 @@ inline constexpr llvm::StringLiteral blockThreadsAttr = "tile.threads";
 inline constexpr llvm::StringLiteral sharedBytesAttr = "tile.shared_bytes";
 /// Of one of which a device runs a block on each multiprocessor, that computes many units.
 inline constexpr llvm::StringLiteral persistentAttr = "tile.persistent";
+/// What `--dump-kernels-to` writes beside a kernel's code.
+inline constexpr llvm::StringLiteral noteAttr = "tile.note";
 
 class Lowering;
 class Kernel;
@@ -116,6 +118,8 @@ public:
   /// The same, and as many blocks as the device has multiprocessors, at most, compute all units [lo, hi): `lo` is the
   /// block's first one, and the next ones are as many units away as there are blocks.
   void persist();
+  /// Says why the kernel is as it is.
+  void note(llvm::StringRef text);
 
   /// Ends the kernel and launches it over `units` units; `work` estimates the scalar operations of all of them.
   void launch(Dim units, Dim work);

@@ -10,12 +10,22 @@ namespace qcc {
 
 struct RowLayout;
 
+/// How fast a GPU is; 0 where nobody says.
+struct DeviceRates {
+  int64_t multiprocessors = 0;
+  double gigahertz = 0;
+  // Of a multiprocessor in a cycle.
+  double memoryBytes = 0, cacheBytes = 0, sharedBytes = 0;
+  double productBytes = 0; // multiply-adds of 8-bit numbers; of wider ones, their bytes
+};
+
 /// What the kernels of a GPU may use.
 struct DeviceFacts {
   std::string architecture; // "sm_90a": with an 'a', code is for it alone; with an 'f', for its family
   int capability = 0;       // 10 * major + minor
   unsigned ptx = 0;         // version of the language, 10 * major + minor
   int64_t sharedBytes = 0;  // the most that a block may have
+  DeviceRates rates;
   bool isSpecific() const { return architecture.back() == 'a'; }
 };
 

@@ -1,10 +1,13 @@
 // Rows of a cache that is kept in a format: how kernels write and read them.
 #pragma once
 
-#include "qcc/Pack/RowLayout.h"
+#include "qcc/Format/RowLayout.h"
 #include "qcc/Tile/Kernel.h"
 
 namespace qcc {
+
+/// The number that a stored IEEE half float (i16) is, by one instruction where the target has it.
+mlir::Value halfToFloat(Kernel &k, mlir::Value stored);
 
 /// Reads and writes rows at byte offsets of storage; elements are float32.
 class RowCodec {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "qcc/Pack/RowLayout.h"
+#include "qcc/Format/RowLayout.h"
 #include <memory>
 
 namespace qcc {

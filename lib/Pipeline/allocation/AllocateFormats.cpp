@@ -89,8 +89,8 @@ public:
   Allocator(Compilation &c, OutputComparison &comparison, ArrayRef<LinearChoice> choices, ArrayRef<ChoiceUnit> units)
       : c(c), comparison(comparison), choices(choices), units(units) {}
 
-  /// Computes what every choice costs.
-  LogicalResult start(ArrayRef<std::vector<double>> harms, bool inTime) {
+  /// Finds what every choice costs.
+  LogicalResult findCosts(bool inTime) {
     std::optional<LinearTimes> times;
     if (inTime)
       times.emplace(c, choices);
@@ -107,16 +107,20 @@ public:
         if (choice.formats.size() == 1)
           fixed += *cost;
       }
-    for (auto [unit, losses] : llvm::zip(units, harms)) {
-      std::vector<AllocationChoice> &sums = tensors.emplace_back(losses.size());
-      for (auto [format, sum] : llvm::enumerate(sums)) {
-        sum.loss = losses[format];
+    for (const ChoiceUnit &unit : units) {
+      std::vector<AllocationChoice> &sums = tensors.emplace_back(choices[unit.front()].formats.size());
+      for (auto [format, sum] : llvm::enumerate(sums))
         for (size_t i : unit)
           sum.bytes += costs[i][format];
-      }
     }
     isTime = inTime, isMeasured = times && times->isMeasured();
     return success();
+  }
+
+  void setHarms(ArrayRef<std::vector<double>> harms) {
+    for (auto [sums, losses] : llvm::zip(tensors, harms))
+      for (auto [sum, loss] : llvm::zip(sums, losses))
+        sum.loss = loss;
   }
 
   Result<Allocation> within(int64_t cost) const {
@@ -240,18 +244,25 @@ LogicalResult qcc::allocateFormats(Compilation &c, std::vector<LinearChoice> &ch
   if (options.calibration.empty())
     return report(c) << "choosing among formats needs data: give --calib=FILE";
   FailureOr<Budget> budget = options.budget.empty() ? Budget() : budgetOf(c, choices);
+  if (failed(budget))
+    return failure();
   OutputComparison comparison(c);
+  std::vector<ChoiceUnit> units = unitsOf(choices);
+  Allocator allocator(c, comparison, choices, units);
+  if (failed(allocator.findCosts(budget->isTime)))
+    return failure();
+  auto refuse = [&](const std::string &why) { return report(c) << "--budget=" << options.budget << ": " << why; };
+  // Before anything is run: whether there is an answer at all.
+  if (Result<Allocation> any = allocator.within(budget->amount); !any)
+    return refuse(any.reason());
   // A bound is kept on the samples that the finished program is measured on.
   bool keepsBound = options.mostDivergence > 0;
-  if (failed(budget) || failed(comparison.start(keepsBound ? options.measuredSamples : 0)))
+  if (failed(comparison.start(keepsBound ? options.measuredSamples : 0)))
     return failure();
-  std::vector<ChoiceUnit> units = unitsOf(choices);
   auto harms = measureSensitivity(c, comparison, choices, units);
   if (failed(harms))
     return failure();
-  Allocator allocator(c, comparison, choices, units);
-  if (failed(allocator.start(*harms, budget->isTime)))
-    return failure();
+  allocator.setHarms(*harms);
   Allocation chosen;
   if (keepsBound) {
     auto found = allocateForDivergence(c, allocator, budget->amount);
@@ -261,7 +272,7 @@ LogicalResult qcc::allocateFormats(Compilation &c, std::vector<LinearChoice> &ch
   } else {
     Result<Allocation> found = allocator.within(budget->amount);
     if (!found)
-      return report(c) << "--budget=" << options.budget << ": " << found.reason();
+      return refuse(found.reason());
     chosen = std::move(*found);
   }
   allocator.apply(chosen, choices);

@@ -27,6 +27,11 @@ static const Row rows[] = {
     {"sm_120a", 120, 88, 99, "Blackwell: RTX 50, RTX PRO 6000"},
 };
 
+// H100 SXM: 3.35 TB/s and 1979 TFLOP/s of dense fp8 from PERFORMANCE.md, section 7, shared out among 132
+// multiprocessors at 1.83 GHz; shared memory from the CUDA C++ Programming Guide. Of the second-level cache nothing was
+// measured: half of the 64 bytes that a multiprocessor can take.
+static constexpr DeviceRates hopperRates = {132, 1.83, 13.9, 32, 128, 4096};
+
 std::vector<TargetRow> qcc::allArchitectures() {
   std::vector<TargetRow> result;
   for (const Row &row : rows)
@@ -37,6 +42,7 @@ std::vector<TargetRow> qcc::allArchitectures() {
 std::optional<DeviceFacts> qcc::findArchitecture(llvm::StringRef name) {
   for (const Row &row : rows)
     if (row.name == name)
-      return DeviceFacts{row.name.str(), row.capability, row.ptx, row.sharedKilobytes * 1024};
+      return DeviceFacts{row.name.str(), row.capability, row.ptx, row.sharedKilobytes * 1024,
+                         row.capability == 90 ? hopperRates : DeviceRates{}};
   return std::nullopt;
 }

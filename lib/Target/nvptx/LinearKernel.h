@@ -1,7 +1,7 @@
 // The kernels of qnt.linear on a GPU.
 #pragma once
 
-#include "WarpgroupTile.h"
+#include "TileCost.h"
 #include "dialects/qnt/Qnt.h"
 
 namespace qcc {
@@ -63,6 +63,6 @@ bool usesWarpgroups(const DeviceFacts &facts, const PackedLayout &layout, Comput
 void emitManyTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations);
 /// The same where the instructions are those of warpgroups.
 void emitWarpgroupTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations,
-                         const WarpgroupTile &tile);
+                         const WarpgroupTile &tile, llvm::StringRef note);
 
 } // namespace qcc

@@ -1,6 +1,6 @@
 #include "Linear.h"
 #include "LinearKernel.h"
-#include "ScaledProduct.h"
+#include "blackwell/ScaledProduct.h"
 #include "llvm/ADT/ScopeExit.h"
 
 using namespace mlir;
@@ -18,12 +18,48 @@ llvm::StringRef qcc::deviceInstruction(const DeviceFacts &facts, llvm::StringRef
   if (!hasMatrixUnit(facts, act, *layout))
     return computeTypeOf(act) == ComputeType::Int8 ? "dp4a" : "fma.rn.f32";
   ComputeType type = computeTypeOf(act);
+  if (usesTensorMemory(facts, *layout, type))
+    return tensorMemoryInstruction(type);
   return usesWarpgroups(facts, *layout, type) ? WarpgroupUnit::instruction(type) : MatrixUnit::instruction(facts, type);
 }
 
 Value qcc::isAtMost(Lowering &lowering, Dim dim, int64_t count) {
   Value bound = arith::ConstantOp::create(lowering.host, lowering.loc, lowering.host.getI64IntegerAttr(count));
   return arith::CmpIOp::create(lowering.host, lowering.loc, arith::CmpIPredicate::sle, lowering.size(dim), bound);
+}
+
+/// With the tile that costs least; where the count of tokens is not known, that of some counts, each for those up to
+/// it.
+static void emitForWarpgroups(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations) {
+  struct Choice {
+    int64_t most;
+    WarpgroupTile tile;
+    std::string note;
+  };
+  auto choose = [&](int64_t tokens) -> Choice {
+    TileProblem problem{linear.layout, linear.type, tokens};
+    auto costs = tileCosts(*lowering.facts.device, problem);
+    return {tokens, costs.front().tile, explainTiles(*lowering.facts.device, problem, costs)};
+  };
+  SmallVector<Choice> choices;
+  if (auto known = constantOf(linear.tokens)) {
+    choices.push_back(choose(*known));
+  } else {
+    for (int64_t tokens : {16, 128, 2048}) {
+      Choice choice = choose(tokens);
+      if (choices.empty() || choices.back().tile != choice.tile)
+        choices.push_back(choice);
+      else
+        choices.back().most = tokens;
+    }
+  }
+  std::function<void(size_t)> emit = [&](size_t i) {
+    auto here = [&] { emitWarpgroupTokens(lowering, linear, activations, choices[i].tile, choices[i].note); };
+    if (i + 1 == choices.size())
+      return here();
+    lowering.branch(isAtMost(lowering, linear.tokens, choices[i].most), here, [&] { emit(i + 1); });
+  };
+  emit(0);
 }
 
 LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
@@ -70,7 +106,9 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
     else if (kind)
       emitScaledProduct(lowering, linear, *kind, *rounding, blocks);
     else if (usesWarpgroups(*lowering.facts.device, linear.layout, linear.type))
-      emitWarpgroupTokens(lowering, linear, activations, {64, 1, 3});
+      emitForWarpgroups(lowering, linear, activations);
+    else if (usesTensorMemory(*lowering.facts.device, linear.layout, linear.type))
+      emitTensorMemorySums(lowering, linear, activations);
     else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
     else if (hasFloatTokens(linear))

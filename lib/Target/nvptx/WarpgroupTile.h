@@ -7,10 +7,16 @@ namespace qcc {
 
 /// What a block of threads computes at a time, beside its 128 rows.
 struct WarpgroupTile {
-  static constexpr int64_t mostTokens = 128;
+  static constexpr int64_t rows = 128, mostTokens = 128;
+  /// Of shared memory beside the stages: 16 rows of 32 tokens of each of 8 warps, on their way out.
+  static constexpr int64_t resultTokens = 32, resultBytes = 8 * 16 * resultTokens * 4;
   int64_t tokens = 0; // 8 to 128
   int64_t splits = 1; // of the columns, whose sums are added up by another kernel
   int64_t stages = 0; // of columns that are on their way or being multiplied
+
+  bool operator!=(const WarpgroupTile &other) const {
+    return tokens != other.tokens || splits != other.splits || stages != other.stages;
+  }
 };
 
 /// A stage of columns in shared memory: activations in rows of 128 bytes, [row][token], weights of 8 tiles as they are

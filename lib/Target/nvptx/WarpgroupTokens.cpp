@@ -11,9 +11,7 @@ static constexpr int64_t readerWarps = readerGroups * WarpgroupUnit::threads / T
 static constexpr int64_t blockThreads = (readerGroups + 1) * WarpgroupUnit::threads;
 static constexpr int64_t blockRows = readerGroups * WarpgroupUnit::rows;
 static constexpr int64_t blockTiles = WarpgroupStage::tiles;
-static_assert(blockRows == blockTiles * PackedLayout::tileRows);
-static constexpr int64_t resultTokens = 32; // whose sums a warp has in shared memory at once
-static constexpr int64_t resultBytes = readerWarps * resultTokens * PackedLayout::tileRows * 4;
+static_assert(blockRows == WarpgroupTile::rows && blockRows == blockTiles * PackedLayout::tileRows);
 // Of the 65536 registers of a multiprocessor.
 static constexpr int64_t writerRegisters = 40, readerRegisters = 232;
 
@@ -43,7 +41,7 @@ public:
     unit.declareSums();
     CopyRing copies(t, tile.stages, stage.bytes(), readerWarps);
     ring = &copies;
-    results = t.shared(resultBytes, 128);
+    results = t.shared(WarpgroupTile::resultBytes, 128);
     ring->initialise();
     t.barrier();
     Value isReader = k.less(t.warp(), k.constant(readerWarps));
@@ -285,8 +283,8 @@ private:
   /// Hands the sums on to the warp's other lanes, so that neighbours store neighbouring rows of a token.
   void store(const Place &place, ArrayRef<Value> total, Value partial) {
     constexpr int64_t rows = PackedLayout::tileRows;
-    int64_t together = std::min(tile.tokens, resultTokens);
-    Value area = t.at(results, k.mul(t.warp(), k.constant(resultTokens * rows * 4)));
+    int64_t together = std::min(tile.tokens, WarpgroupTile::resultTokens);
+    Value area = t.at(results, k.mul(t.warp(), k.constant(WarpgroupTile::resultTokens * rows * 4)));
     Value firstRow = k.add(k.mul(place.rowGroup, k.constant(blockRows)), k.mul(t.warp(), k.constant(rows)));
     Value g = k.div(t.lane(), k.constant(4)), quad = k.rem(t.lane(), k.constant(4));
     Value mine = t.at(area, k.mul(k.add(k.mul(quad, k.constant(2 * rows)), g), k.constant(4)));
@@ -359,12 +357,13 @@ static void emitSumOfParts(Lowering &lowering, const DeviceLinear &linear, Value
 }
 
 void qcc::emitWarpgroupTokens(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations,
-                              const WarpgroupTile &tile) {
+                              const WarpgroupTile &tile, StringRef note) {
   Dimensions &dims = lowering.dims;
   Value parts;
   if (tile.splits > 1)
     parts = lowering.allocate(dims.mul(linear.tokens, dims.constant(tile.splits * linear.layout.rows * 4)));
   Kernel k(lowering, linear.kernelName("wgmma" + std::to_string(tile.tokens)), lowering.loc);
+  k.note(note);
   WarpgroupTokens many(k, linear, activations, tile);
   many.write(parts ? k.argument(parts) : Value());
   k.launch(many.units(), dims.mul(many.units(), dims.constant(linear.layout.columns)));

@@ -302,4 +302,41 @@ TEST(Encode, int8StaysWithin127) {
     ASSERT_TRUE((codes & 15) != 8 && codes >> 4 != 8);
 }
 
+/// One row's blocks by `chooseScale` and `codeOf` in primitives, as kernels run them, against `encode`.
+TEST_P(EveryFormat, primitivesEncodeTheSameBits) {
+  const Format &f = GetParam();
+  if (f.blockRows != 1 || f.scale->tensorScaleFor() != 0 || f.isPlain())
+    GTEST_SKIP() << "a row has no scales of its own";
+  HostReader p;
+  const int64_t columns = 96, width = f.block ? f.block : columns;
+  for (unsigned seed = 1; seed <= 12; ++seed)
+    for (float deviation : {1.0f, 1e-6f, 1e-30f, 1e30f}) {
+      std::vector<float> row = normalMatrix(1, columns, deviation, seed);
+      if (seed % 4 == 1)
+        row[5] = inf, row[40] = nan, row[70] = -inf;
+      if (seed % 4 == 2)
+        std::fill(row.begin(), row.begin() + 64, 0.0f);
+      if (seed % 4 == 3) // one sign, and values halfway between two codes
+        for (float &value : row)
+          value = std::abs(std::round(value / deviation * 4) / 4 * deviation);
+      EncodedMatrix expected = f.encode(row, 1, columns), actual = f.allocate(1, columns, 1);
+      std::vector<uint32_t> codes;
+      for (int64_t first = 0; first < columns; first += width) {
+        auto block = llvm::ArrayRef(row).slice(size_t(first), size_t(std::min(width, columns - first)));
+        float lowest = 0, highest = 0;
+        for (float value : block)
+          if (std::isfinite(value))
+            lowest = std::min(lowest, value), highest = std::max(highest, value);
+        BlockScaleValues chosen = f.chooseScale(p, p.real(lowest), p.real(highest));
+        BlockScale stored{uint32_t(int32_t(chosen.code.number)), float(chosen.value.number),
+                          uint8_t(chosen.zero.number)};
+        f.storeScale(actual, first / width, stored);
+        for (float value : block)
+          codes.push_back(uint32_t(int32_t(f.element->codeOf(p, p.real(value), chosen.value, chosen.zero).number)));
+      }
+      f.storeRow(actual, 0, codes);
+      expectSame(actual, expected, f.name + " seed " + std::to_string(seed) + " of " + std::to_string(deviation));
+    }
+}
+
 } // namespace

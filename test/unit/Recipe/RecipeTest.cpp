@@ -107,11 +107,21 @@ TEST(Recipe, sizesAndNames) {
   EXPECT_FALSE(matches("name = 'down_proj'", facts));
 }
 
+TEST(Recipe, cacheFormat) {
+  RecipeError error;
+  auto recipe = Recipe::parse("\nkv = 'int8,int4'\n", error);
+  ASSERT_TRUE(recipe) << error.message;
+  EXPECT_EQ(recipe->cache->text, "int8,int4");
+  EXPECT_EQ(recipe->cache->place.line, 2u);
+  EXPECT_FALSE(Recipe::parse("[[rule]]\nformat = 'int8'\n", error)->cache);
+  EXPECT_EQ(errorOf("kv = 8\n"), "1:6: 'kv' has to be a text such as \"int8\" or \"int8,int4\"");
+}
+
 TEST(Recipe, errorsSayWhere) {
   EXPECT_EQ(errorOf(""), "1:1: the recipe has no [[rule]]");
   EXPECT_EQ(errorOf("[[rule]]\nformat = 'int8'\n  colour = 1\n").substr(0, 36), "3:3: a rule has no key 'colour'; it ");
   EXPECT_EQ(errorOf("[[rules]]\nformat = 'int8'\n"),
-            "1:3: a recipe is made of [[rule]] and a budget, and has no key 'rules'");
+            "1:3: a recipe is made of [[rule]], a budget and kv, and has no key 'rules'");
   EXPECT_EQ(errorOf("[rule]\nformat = 'int8'\n"), "1:2: rules begin with [[rule]]");
   EXPECT_EQ(errorOf("[[rule]]\nkind = 'head'\n"),
             "1:1: the rule chooses nothing; it has to have a format, an act or a method");

@@ -1,8 +1,8 @@
 // Products whose operands both have scales for their blocks, which the matrix unit applies.
 #pragma once
 
-#include "../BlockRounding.h"
-#include "LinearKernel.h"
+#include "../../BlockRounding.h"
+#include "../LinearKernel.h"
 
 namespace qcc {
 
@@ -54,6 +54,10 @@ void emitScaledProduct(Lowering &lowering, const DeviceLinear &linear, ScaledKin
 /// The same where there is tensor memory.
 void emitTensorMemoryProduct(Lowering &lowering, const DeviceLinear &linear, ScaledKind kind,
                              const BlockRounding &rounding, const BlockActivations &activations);
+/// Whether the matrix unit with tensor memory multiplies operands without scales there, and by which instruction.
+bool usesTensorMemory(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
+llvm::StringRef tensorMemoryInstruction(ComputeType type);
+void emitTensorMemorySums(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations);
 /// Stores a sum of the depth times what multiplies it as a whole: the token's scale and the row's.
 void storeScaledSum(Kernel &kernel, const DeviceLinear &linear, mlir::Value packed, mlir::Value tokenScales,
                     mlir::Value token, mlir::Value output, mlir::Value sum);

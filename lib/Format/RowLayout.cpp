@@ -1,4 +1,4 @@
-#include "qcc/Pack/RowLayout.h"
+#include "qcc/Format/RowLayout.h"
 
 using namespace qcc;
 
