@@ -90,21 +90,22 @@ TILES = ["a store to shared memory", "the place of a tile"]
 TENSOR = ["a commit of a thread's products", "a wait at a barrier in memory", "a wait for tensor memory", "tensor memory given back", "a product", "whether a product goes on",
           "the order of pieces", "the lines between eights", "a fence of the proxy"]
 EXCHANGES = ["a barrier", "a store to shared memory", "an exchange between lanes"]
-# The model and its inputs, what it is compiled with, the kernel that the run executes, what to break there, and how many barriers only order the
-# threads of a warp, which the emulator takes as ordered, or stand behind the last step of a loop.
+# The fence behind the initialisation of mbarriers is not among these: the emulator does not ask for it.
+# The model and its inputs, what it is compiled with, the kernel that the run executes, what to break there, and how many statements are spare: barriers that
+# only order the threads of a warp, which the emulator takes as ordered, or stand behind the last step of a loop.
 CASES = {
-    "linear on sm_75": (linear, ["--target=sm_75", "--fmt=int8", "--act=int8"], "_mma$", ["a barrier", "a store to shared memory", "the place of a load"], 1),
-    "linear on sm_80": (linear, ["--target=sm_80", "--fmt=int4-g32", "--act=int8"], "_mma$", ["a barrier", *COPIES, "the place of a load"], 1),
-    "linear on sm_90a": (lambda: linear(40, is_known=True), ["--target=sm_90a", "--fmt=fp8", "--act=fp8"], r"_wgmma\d+$", ["a barrier", *RING, *PRODUCTS, "the place of a load"], 0),
-    "linear in blocks on sm_120a": (lambda: linear(64), ["--target=sm_120a", "--fmt=nvfp4", "--head-fmt=nvfp4", "--act=nvfp4"], "_scaled$", ["a barrier", *COPIES, "the thread that has scales", "the place of a load"], 1),
-    "linear in blocks on sm_100a": (linear, ["--target=sm_100a", "--fmt=mxfp8", "--act=mxfp8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR, "a copy to tensor memory", "a store to shared memory"], 1),
-    "linear on sm_100a": (linear, ["--target=sm_100a", "--fmt=int8-g64", "--head-fmt=int8-g64", "--act=int8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR], 1),
-    "linear of bfloat16 on sm_100a": (linear, ["--target=sm_100a", "--fmt=bfloat16", "--head-fmt=bfloat16", "--act=bf16"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR], 1),
-    "attention of many": (lambda: attention(70), ["--target=sm_80"], "attention_1$", EXCHANGES, 1),
-    "attention of few": (lambda: attention(2), ["--target=sm_80"], "attention$", EXCHANGES, 1),
-    "attention on matrix units": (lambda: attention(70, "float16"), ["--target=sm_80"], "attention_f16$", ["a barrier", *TILES, "an exchange between lanes"], 0),
-    "norms": (norms, ["--target=sm_80"], "(norm|softmax)", EXCHANGES, 0),
-    "products": (products, ["--target=sm_80"], "matmul$", ["a barrier", "a store to shared memory", "the place of a load"], 1),
+    "linear on sm_75": (linear, ["--target=sm_75", "--fmt=int8", "--act=int8"], "_mma$", ["a barrier", "a store to shared memory", "the place of a load"], {"a barrier": 1}),
+    "linear on sm_80": (linear, ["--target=sm_80", "--fmt=int4-g32", "--act=int8"], "_mma$", ["a barrier", *COPIES, "the place of a load"], {"a barrier": 1}),
+    "linear on sm_90a": (lambda: linear(40, is_known=True), ["--target=sm_90a", "--fmt=fp8", "--act=fp8"], r"_wgmma\d+$", ["a barrier", *RING, *PRODUCTS, "the place of a load"], {}),
+    "linear in blocks on sm_120a": (lambda: linear(64), ["--target=sm_120a", "--fmt=nvfp4", "--head-fmt=nvfp4", "--act=nvfp4"], "_scaled$", ["a barrier", *COPIES, "the thread that has scales", "the place of a load"], {"a barrier": 1}),
+    "linear in blocks on sm_100a": (linear, ["--target=sm_100a", "--fmt=mxfp8", "--act=mxfp8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR, "a copy to tensor memory", "a store to shared memory"], {"a barrier": 1}),
+    "linear on sm_100a": (linear, ["--target=sm_100a", "--fmt=int8-g64", "--head-fmt=int8-g64", "--act=int8"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR], {"a barrier": 1}),
+    "linear of bfloat16 on sm_100a": (linear, ["--target=sm_100a", "--fmt=bfloat16", "--head-fmt=bfloat16", "--act=bf16"], "_tcgen05$", ["a barrier", *COPIES, *TENSOR], {"a barrier": 1}),
+    "attention of many": (lambda: attention(70), ["--target=sm_80"], "attention_1$", EXCHANGES, {"a barrier": 1}),
+    "attention of few": (lambda: attention(2), ["--target=sm_80"], "attention$", EXCHANGES, {"a barrier": 1}),
+    "attention on matrix units": (lambda: attention(70, "float16"), ["--target=sm_80"], "attention_f16$", ["a barrier", *TILES, "an exchange between lanes"], {}),
+    "norms": (norms, ["--target=sm_80"], "(norm|softmax)", EXCHANGES, {}),
+    "products": (products, ["--target=sm_80"], "matmul$", ["a barrier", "a store to shared memory", "the place of a load"], {"a barrier": 1}),
 }
 MOST = 8  # mutants of a kind that are run
 
@@ -163,11 +164,11 @@ def mutants(text, kernels, pattern, replacement):
 
 @pytest.mark.parametrize("name", CASES)
 def test_mutations_are_noticed(name, tmp_path):
-    make, arguments, kernels, kinds, spareBarriers = CASES[name]
+    make, arguments, kernels, kinds, spare = CASES[name]
     program = Program(tmp_path, *make(), arguments)
     assert program.wanted is not None, program.error
     for kind in kinds:
         found = list(mutants(program.text, kernels, *KINDS[kind]))
         assert found, f"the kernel has not {kind}"
         missed = [where for where, text in found[::-(-len(found) // MOST)] if not program.isNoticed(text)]
-        assert len(missed) <= (spareBarriers if kind == "a barrier" else 0), f"{kind}: {missed}"
+        assert len(missed) <= spare.get(kind, 0), f"{kind}: {missed}"

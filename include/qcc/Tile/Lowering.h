@@ -38,6 +38,16 @@ struct TargetFacts {
   bool has(llvm::StringRef feature) const { return llvm::is_contained(features, feature); }
 };
 
+class Team;
+
+/// How a kernel whose threads have a row together computes its elements; `take` gets each index and number once, from
+/// one of the threads.
+struct RowProgram {
+  std::string name;
+  std::function<void(Kernel &, const Team &, mlir::Value row, llvm::function_ref<void(mlir::Value, mlir::Value)> take)>
+      write;
+};
+
 /// Lowers the nodes of a function one after another into the host function of the tile program. Values are tensors of
 /// the source function; each that is not computed in place has storage.
 class Lowering {
@@ -90,6 +100,12 @@ public:
   /// to use; null when none did.
   const llvm::SmallVector<mlir::Value> *shared(mlir::Value tensor, llvm::StringRef name) const;
   void share(mlir::Value tensor, llvm::StringRef name, llvm::ArrayRef<mlir::Value> values);
+  /// Leaves the rows of `tensor` to be computed by the kernels that read whole rows, each again; it gets no storage.
+  void leaveRows(mlir::Value tensor, RowProgram rows) { rowPrograms[tensor] = std::move(rows); }
+  const RowProgram *rowsLeft(mlir::Value tensor) const {
+    auto it = rowPrograms.find(tensor);
+    return it == rowPrograms.end() ? nullptr : &it->second;
+  }
   /// Whether the tensor is a state of the session, or one that shares its storage.
   bool isState(mlir::Value tensor) const { return capacities.contains(tensor); }
   /// Storage without a tensor.
@@ -159,6 +175,7 @@ private:
   llvm::DenseSet<mlir::Value> fused;
   llvm::DenseMap<mlir::Value, mlir::Value> epilogues;
   llvm::DenseMap<mlir::Value, llvm::StringMap<std::pair<mlir::Block *, llvm::SmallVector<mlir::Value>>>> sharedValues;
+  llvm::DenseMap<mlir::Value, RowProgram> rowPrograms;
   llvm::DenseSet<mlir::Value> absorbed;          // results that are an epilogue of another one
   llvm::DenseMap<mlir::Value, unsigned> outputs; // results of main that are computed straight into the output
   llvm::DenseSet<std::pair<Dim, Dim>> required;  // lengths found equal wherever the host goes on

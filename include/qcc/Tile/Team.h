@@ -20,6 +20,8 @@ public:
   ~Team();
 
   bool isOne() const { return !threads; }
+  /// Of more than one thread.
+  ThreadBlock &block() const { return *threads; }
   /// body(i) for i in [from, to), each by one of the threads: by the same one in every such loop.
   void each(mlir::Value from, mlir::Value to, llvm::function_ref<void(mlir::Value)> body) const;
   /// The same with values that each thread carries.

@@ -1,10 +1,14 @@
 // LayerNormalization and RMSNormalization over the last axes, and com.microsoft's forms of them with a sum before.
 #include "Register.h"
 #include "Rows.h"
+#include "qcc/Target/DeviceRounding.h"
 #include "qcc/Tile/Contraction.h"
 
 using namespace mlir;
 using namespace qcc;
+
+static constexpr int64_t shortestRow = 64;        // whose threads share it
+static constexpr int64_t mostRowBytes = 32 << 10; // of shared memory, of a row that is computed where it is read
 
 namespace {
 /// The parts of a node of these operators.
@@ -104,27 +108,28 @@ static std::function<Value(Value)> rowOf(const Node &node, Kernel &k, unsigned o
   };
 }
 
-static LogicalResult lowerLayerNorm(const Node &node, Lowering &lowering) {
+/// Takes element `i` of a row, of whose result it is number `at`.
+using TakeElement = std::function<void(Kernel &, Value i, const Index &at, Value y)>;
+
+static Rows rowsOf(const Node &node, Lowering &lowering, int64_t axis, const TakeElement &take) {
   LayerNorm parts(node);
-  auto axis = axisOf(node);
-  if (failed(axis))
-    return failure();
   SmallVector<Dim> x = node.dims(0);
   Type type = computedIn(node);
   Rows rows;
-  rows.count = lowering.dims.product(ArrayRef(x).take_front(*axis));
-  rows.length = lowering.dims.product(ArrayRef(x).drop_front(*axis));
+  rows.count = lowering.dims.product(ArrayRef(x).take_front(axis));
+  rows.length = lowering.dims.product(ArrayRef(x).drop_front(axis));
   rows.type = type;
   rows.hasMean = parts.hasMean;
   rows.epsilon = node.floatAttr("epsilon", parts.adds ? 1e-12 : 1e-5);
   rows.keeps = parts.adds || lowering.isFused(node.input(0)) || node.element(0) != type;
-  rows.load = [&](Kernel &k, Value row) -> std::function<Value(Value)> {
+  Dim length = rows.length;
+  rows.load = [=](Kernel &k, Value row) -> std::function<Value(Value)> {
     SmallVector<std::function<Value(Value)>> terms;
     for (unsigned i : {0u, parts.skip, parts.skipBias})
       if (node.has(i))
-        terms.push_back(rowOf(node, k, i, *axis, row));
-    Value start = k.mul(row, k.dim(rows.length));
-    return [=, &k, &node](Value i) {
+        terms.push_back(rowOf(node, k, i, axis, row));
+    Value start = k.mul(row, k.dim(length));
+    return [=, &k](Value i) {
       Value sum = terms[0](i);
       for (const auto &term : ArrayRef(terms).drop_front())
         sum = arith::AddFOp::create(k.b, sum, term(i));
@@ -133,7 +138,7 @@ static LogicalResult lowerLayerNorm(const Node &node, Lowering &lowering) {
       return sum;
     };
   };
-  rows.store = [&](Kernel &k, const Team &team, Value row, const Moments &moments,
+  rows.store = [=](Kernel &k, const Team &team, Value row, const Moments &moments,
                    llvm::function_ref<Value(Value)> element) {
     for (auto [i, value] : {std::pair(parts.mean, moments.mean), std::pair(parts.inverse, moments.inverse)})
       if (node.hasOutput(i))
@@ -141,20 +146,54 @@ static LogicalResult lowerLayerNorm(const Node &node, Lowering &lowering) {
           k.store(node.output(i), Index(node.outputDims(i), row),
                   castNumber(k.b, value ? value : numberConstant(k.b, type, 0), type, node.outputElement(i)));
         });
-    auto scale = rowOf(node, k, parts.scale, *axis, row);
+    auto scale = rowOf(node, k, parts.scale, axis, row);
     std::function<Value(Value)> bias;
     if (node.has(parts.bias))
-      bias = rowOf(node, k, parts.bias, *axis, row);
-    SmallVector<Value> outer = k.delinearize(row, ArrayRef(x).take_front(*axis));
-    Value start = k.mul(row, k.dim(rows.length));
-    team.each(k.constant(0), k.dim(rows.length), [&](Value i) {
+      bias = rowOf(node, k, parts.bias, axis, row);
+    SmallVector<Value> outer = k.delinearize(row, ArrayRef(x).take_front(axis));
+    Value start = k.mul(row, k.dim(length));
+    team.each(k.constant(0), k.dim(length), [&](Value i) {
       Value y = scaleAndShift(k, moments.normalize(k, element(i)), scale(i), bias ? bias(i) : Value());
       SmallVector<Value> at = outer;
-      llvm::append_range(at, k.delinearize(i, ArrayRef(x).drop_front(*axis)));
-      k.store(node.output(), Index(x, at, k.add(start, i)), y);
+      llvm::append_range(at, k.delinearize(i, ArrayRef(x).drop_front(axis)));
+      take(k, i, Index(x, at, k.add(start, i)), y);
     });
   };
-  emitRows(lowering, node.type().lower(), rows);
+  return rows;
+}
+
+/// Whether the kernels that round the result of a row for linear operations compute it themselves.
+static bool leavesRows(const Node &node, const Rows &rows, Lowering &lowering) {
+  auto length = constantOf(rows.length);
+  if (!length || *length < shortestRow || !rows.type.isF32() || node.outputElement() != rows.type ||
+      lowering.epilogue(node.output()) || *length * storageBytes(rows.type) * (1 + rows.keeps) > mostRowBytes ||
+      dimsOf(node.output().getType()).back() != rows.length)
+    return false;
+  for (unsigned i = 1; i < node.outputs(); ++i)
+    if (node.hasOutput(i))
+      return false;
+  return roundsRowsOf(lowering, node.output());
+}
+
+static LogicalResult lowerLayerNorm(const Node &node, Lowering &lowering) {
+  auto axis = axisOf(node);
+  if (failed(axis))
+    return failure();
+  Rows rows =
+      rowsOf(node, lowering, *axis, [=](Kernel &k, Value, const Index &at, Value y) { k.store(node.output(), at, y); });
+  if (!leavesRows(node, rows, lowering)) {
+    emitRows(lowering, node.type().lower(), rows);
+    return success();
+  }
+  RowProgram program;
+  program.name = node.type().lower();
+  program.write = [node, &lowering, axis = *axis](Kernel &k, const Team &team, Value row,
+                                                  llvm::function_ref<void(Value, Value)> take) {
+    Rows rows = rowsOf(node, lowering, axis, [&](Kernel &, Value i, const Index &, Value y) { take(i, y); });
+    Value kept = rows.keeps ? team.scratch(*constantOf(rows.length) * storageBytes(rows.type)) : Value();
+    emitRow(k, team, rows, row, kept, k.constant(0));
+  };
+  lowering.leaveRows(node.output(), std::move(program));
   return success();
 }
 

@@ -30,6 +30,9 @@ struct Rows {
 };
 
 void emitRows(Lowering &lowering, llvm::StringRef name, const Rows &rows);
+/// One row; `kept` is storage for its elements, of which number `start` is the first, or null where `load` gives them
+/// again.
+void emitRow(Kernel &k, const Team &team, const Rows &rows, mlir::Value row, mlir::Value kept, mlir::Value start);
 
 /// 1 / sqrt(variance + epsilon).
 mlir::Value inverseDeviation(Kernel &k, mlir::Value variance, double epsilon);

@@ -1,4 +1,7 @@
+#include "../BlockRounding.h"
 #include "LinearKernel.h"
+#include "qcc/Target/DeviceRounding.h"
+#include "qcc/Tile/Team.h"
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace mlir;
@@ -35,14 +38,14 @@ void DeviceLinear::store(ThreadBlock &t, Value packed, Value count, Value token,
 }
 
 namespace {
-/// Rounds one block of one token, which is what a warp does.
+/// Rounds one block of one token, which is what a warp does. `x` has all tokens or, `isRow`, the one alone.
 class BlockRounder {
 public:
-  BlockRounder(Kernel &kernel, Value x, const PackedLayout &layout, ComputeType type, std::optional<float> scale,
-               const DeviceActivations &to, bool forWarpgroups)
-      : k(kernel), t(kernel, ThreadBlock::warpThreads), b(kernel.b), layout(layout), type(type), given(scale),
-        stride(forWarpgroups ? kernel.dim(to.stride) : Value()), x(kernel.pointer(x)), codes(kernel.argument(to.codes)),
-        scales(to.scales ? kernel.argument(to.scales) : Value()), sums(to.sums ? kernel.argument(to.sums) : Value()) {
+  BlockRounder(ThreadBlock &t, Value x, bool isRow, const PackedLayout &layout, ComputeType type,
+               std::optional<float> scale, const DeviceActivations &to, bool forWarpgroups)
+      : k(t.k), t(t), b(t.b), layout(layout), type(type), given(scale), isRow(isRow),
+        stride(forWarpgroups ? k.dim(to.stride) : Value()), x(x), codes(k.argument(to.codes)),
+        scales(to.scales ? k.argument(to.scales) : Value()), sums(to.sums ? k.argument(to.sums) : Value()) {
     element = type == ComputeType::Int8  ? t.i8
               : type == ComputeType::Fp8 ? Type(Float8E4M3FNType::get(b.getContext()))
                                          : Type(b.getBF16Type());
@@ -50,8 +53,10 @@ public:
 
   void write(Value token, Value block, int64_t columns) {
     int64_t bytes = storageBytes(element);
-    Value from = t.at(x, k.mul(k.add(k.mul(token, k.constant(layout.columns)), k.mul(block, k.constant(layout.block))),
-                               k.constant(4)));
+    Value start = k.mul(block, k.constant(layout.block));
+    if (!isRow)
+      start = k.add(k.mul(token, k.constant(layout.columns)), start);
+    Value from = t.at(x, k.mul(start, k.constant(4)));
     Value first = k.mul(block, k.constant(deviceColumns(layout, layout.block)));
     auto at = [&](Value column) { return t.load(t.f32, t.at(from, k.mul(column, k.constant(4))), 4); };
     Value end = k.constant(columns), factor, scale;
@@ -140,22 +145,62 @@ private:
   }
 
   Kernel &k;
-  ThreadBlock t;
+  ThreadBlock &t;
   ImplicitLocOpBuilder &b;
   const PackedLayout &layout;
   ComputeType type;
   std::optional<float> given;
+  bool isRow;
   Type element;
   Value stride; // of the order for warpgroups
   Value x, codes, scales, sums;
 };
 } // namespace
 
-static void emitRounding(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
-                         std::optional<float> scale, Dim tokens, const DeviceActivations &made, bool forWarpgroups) {
+namespace {
+/// A kernel that rounds all of `x`, written and not yet launched.
+struct Rounding {
+  std::unique_ptr<Kernel> kernel;
+  Dim units, work;
+  void launch() { kernel->launch(units, work); }
+};
+} // namespace
+
+/// Blocks of threads that compute a token's row and round it from shared memory, a block of columns for each warp.
+static Rounding roundRows(Lowering &lowering, const RowProgram &rows, const PackedLayout &layout, Dim tokens,
+                          llvm::function_ref<BlockRounder(ThreadBlock &, Value row)> make) {
   Dimensions &dims = lowering.dims;
-  Kernel k(lowering, "round_activations", lowering.loc);
-  BlockRounder rounder(k, x, layout, type, scale, made, forWarpgroups);
+  Rounding rounding{std::make_unique<Kernel>(lowering, rows.name + "_rounded", lowering.loc), tokens,
+                    dims.mul(tokens, dims.constant(8 * layout.columns))};
+  Kernel &k = *rounding.kernel;
+  Team team(k, dims.constant(layout.columns));
+  ThreadBlock &t = team.block();
+  Value row = team.scratch(layout.columns * 4);
+  rows.write(k, team, k.lo(), [&](Value i, Value x) { k.storeAt(row, i, t.f32, x); });
+  team.barrier();
+  BlockRounder rounder = make(t, row);
+  k.loop(
+      t.warp(), k.constant(layout.fullBlocks()), [&](Value block) { rounder.write(k.lo(), block, layout.block); },
+      t.warps());
+  if (layout.tail())
+    k.when(k.equal(t.warp(), k.constant(t.warps() - 1)),
+           [&] { rounder.write(k.lo(), k.constant(layout.fullBlocks()), layout.tail()); });
+  return rounding;
+}
+
+static Rounding writeRounding(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
+                              std::optional<float> scale, Dim tokens, const DeviceActivations &made,
+                              bool forWarpgroups) {
+  if (const RowProgram *rows = lowering.rowsLeft(x))
+    return roundRows(lowering, *rows, layout, tokens, [&](ThreadBlock &t, Value row) {
+      return BlockRounder(t, row, /*isRow=*/true, layout, type, scale, made, forWarpgroups);
+    });
+  Dimensions &dims = lowering.dims;
+  Rounding rounding{std::make_unique<Kernel>(lowering, "round_activations", lowering.loc),
+                    dims.mul(tokens, dims.constant(layout.blocks())), dims.mul(tokens, dims.constant(layout.columns))};
+  Kernel &k = *rounding.kernel;
+  ThreadBlock t(k, ThreadBlock::warpThreads);
+  BlockRounder rounder(t, k.pointer(x), /*isRow=*/false, layout, type, scale, made, forWarpgroups);
   Value perToken = k.constant(layout.blocks()), token = k.div(k.lo(), perToken), block = k.rem(k.lo(), perToken);
   if (!layout.tail())
     rounder.write(token, block, layout.block);
@@ -169,7 +214,18 @@ static void emitRounding(Lowering &lowering, Value x, const PackedLayout &layout
     k.b.setInsertionPointToStart(op.elseBlock());
     rounder.write(token, block, layout.tail());
   }
-  k.launch(dims.mul(tokens, dims.constant(layout.blocks())), dims.mul(tokens, dims.constant(layout.columns)));
+  return rounding;
+}
+
+bool qcc::roundsRowsOf(Lowering &lowering, Value tensor) {
+  if (!lowering.facts.device)
+    return false;
+  return llvm::all_of(tensor.getUses(), [&](OpOperand &use) {
+    auto linear = dyn_cast<qnt::LinearOp>(use.getOwner());
+    if (!linear || use.get() != linear.getX() || linear->getBlock() != tensor.getParentBlock())
+      return false;
+    return computeTypeOf(linear.getAct()) != ComputeType::F32 && !BlockRounding::of(linear.getAct());
+  });
 }
 
 DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLayout &layout, ComputeType type,
@@ -192,11 +248,15 @@ DeviceActivations qcc::roundOnDevice(Lowering &lowering, Value x, const PackedLa
     made.scales = buffer(layout.blocks() * 4);
   if (type == ComputeType::Int8)
     made.sums = buffer(layout.blocks() * 4);
-  auto round = [&](bool forWarpgroups) { emitRounding(lowering, x, layout, type, scale, tokens, made, forWarpgroups); };
-  if (auto known = constantOf(tokens); known || !hasWarpgroups)
-    round(hasWarpgroups && *known > fewTokens);
-  else
-    lowering.branch(isAtMost(lowering, tokens, fewTokens), [&] { round(false); }, [&] { round(true); });
+  auto write = [&](bool forWarpgroups) {
+    return writeRounding(lowering, x, layout, type, scale, tokens, made, forWarpgroups);
+  };
+  if (auto known = constantOf(tokens); known || !hasWarpgroups) {
+    write(hasWarpgroups && *known > fewTokens).launch();
+  } else {
+    Rounding few = write(false), many = write(true);
+    lowering.branch(isAtMost(lowering, tokens, fewTokens), [&] { few.launch(); }, [&] { many.launch(); });
+  }
   lowering.share(x, key, {made.codes, made.scales, made.sums});
   return made;
 }

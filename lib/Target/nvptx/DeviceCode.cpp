@@ -43,13 +43,18 @@ static bool lacksCode(const llvm::Function &function) {
   }
 }
 
-/// The functions that kernels call and nothing defines, each behind a kernel that does.
-static std::vector<std::string> missingFunctions(const llvm::Module &code) {
+/// The functions that kernels call and nothing defines, each behind the node whose kernel does.
+static std::vector<std::string> missingFunctions(const llvm::Module &code, ModuleOp device) {
   std::vector<std::string> missing;
+  auto callerOf = [&](llvm::StringRef kernel) {
+    Operation *function = device.lookupSymbol(kernel);
+    auto node = function ? dyn_cast<NameLoc>(function->getLoc()) : NameLoc();
+    return node ? "node '" + node.getName().str() + "': " : kernel.str() + ": ";
+  };
   for (const llvm::Function &function : code)
     if (function.isDeclaration() && !function.use_empty() && (function.isIntrinsic() ? lacksCode(function) : true)) {
       auto *call = dyn_cast<llvm::Instruction>(*function.user_begin());
-      missing.push_back(((call ? call->getFunction()->getName() + ": " : llvm::Twine()) + function.getName()).str());
+      missing.push_back((call ? callerOf(call->getFunction()->getName()) : "") + function.getName().str());
     }
   return missing;
 }
@@ -60,7 +65,7 @@ llvm::Error qcc::generateDeviceCode(ModuleOp device, const DeviceFacts &facts, C
   auto code = translateModuleToLLVMIR(device, context, "qcc-kernels");
   if (!code)
     return llvm::createStringError("translation to LLVM IR failed");
-  if (std::vector<std::string> missing = missingFunctions(*code); !missing.empty())
+  if (std::vector<std::string> missing = missingFunctions(*code, device); !missing.empty())
     return llvm::createStringError("kernels call what GPUs have no code for: " + llvm::join(missing, ", "));
   llvm::Triple triple(deviceTriple);
   std::string error;

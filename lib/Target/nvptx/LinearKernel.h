@@ -52,6 +52,10 @@ DeviceActivations roundOnDevice(Lowering &lowering, mlir::Value x, const PackedL
 /// Every weight is read and decoded once for `count` tokens. Activations of float32 are read where they are.
 void emitFewTokens(Lowering &lowering, const DeviceLinear &linear, int count, const DeviceActivations &activations);
 
+/// Many tokens in float32, where weights are floats.
+bool hasFloatTokens(const DeviceLinear &linear);
+void emitFloatTokens(Lowering &lowering, const DeviceLinear &linear);
+
 /// Whether `emitManyTokens` is made for the operation.
 bool hasManyTokens(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
 /// Whether the instructions of warpgroups multiply instead.

@@ -76,7 +76,7 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   linear.tokens = lowering.dims.product(ArrayRef<Dim>(shape).drop_back());
   linear.weights = lowering.storage(weight.getResult());
   // What all ways share has its place before they part.
-  lowering.storage(op.getX());
+  Value own = lowering.rowsLeft(op.getX()) ? Value() : lowering.storage(op.getX());
   lowering.storage(lowering.stored(op.getY()));
   DeviceActivations activations;
   std::optional<float> scale;
@@ -85,8 +85,10 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
   auto rounding = BlockRounding::of(op.getAct());
   std::optional<ScaledKind> kind;
   BlockActivations blocks;
-  Value own = lowering.storage(op.getX());
-  llvm::scope_exit restore([&] { lowering.bind(op.getX(), own); });
+  llvm::scope_exit restore([&] {
+    if (own)
+      lowering.bind(op.getX(), own);
+  });
   if (rounding) {
     kind = scaledKind(*lowering.facts.device, op.getAct(), linear.layout);
     blocks = roundToBlocks(lowering, op.getX(), *rounding, linear.layout, linear.tokens, fewTokens, kind.has_value());
@@ -109,6 +111,8 @@ LogicalResult qcc::lowerDeviceLinear(qnt::LinearOp op, Lowering &lowering) {
       emitTensorMemorySums(lowering, linear, activations);
     else if (hasManyTokens(*lowering.facts.device, linear.layout, linear.type))
       emitManyTokens(lowering, linear, activations);
+    else if (hasFloatTokens(linear))
+      emitFloatTokens(lowering, linear);
     else
       emitFewTokens(lowering, linear, fewTokens, activations);
   };

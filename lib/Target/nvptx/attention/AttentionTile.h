@@ -1,7 +1,7 @@
 // What the kernels of attention on a GPU have in common: how work is cut, which keys a row sees, where results go.
 #pragma once
 
-#include "ThreadBlock.h"
+#include "../ThreadBlock.h"
 #include "qcc/Tile/Attention.h"
 #include <memory>
 
