@@ -200,7 +200,7 @@ LogicalResult qcc::applyStaticScales(Compilation &c) {
   for (unsigned i = 0; i < main.getNumArguments(); ++i)
     main.removeArgAttr(i, rangesAttr);
   main.walk([](Operation *op) { op->removeAttr(rangesAttr); });
-  if (!qualities->empty()) {
+  if (!qualities->empty() && !c.options.exports) {
     multiplyCodes(*c.module);
     raiseCodes(c);
   }

@@ -67,7 +67,7 @@ private:
 
 /// The type in which matrix units multiply queries, keys and weights of an attention; null where they do not: that of
 /// the tensors where it has 16 bits, and bfloat16 for float32 in a program whose linear operations all multiply
-/// activations in less than float32.
+/// activations in floats of less than 32 bits.
 mlir::Type matrixTypeOf(Lowering &lowering, const StreamedAttention &attention);
 
 /// The kernel on matrix units, written and not yet launched.

@@ -245,12 +245,13 @@ Type qcc::matrixTypeOf(Lowering &lowering, const StreamedAttention &a) {
   if (a.key.element != type || a.value.element != type)
     type = Float32Type::get(type.getContext());
   if (type.isF32()) {
-    bool any = false, narrow = true;
+    // Programs of integers keep it: their results are those of every other target.
+    bool any = false, areNarrowFloats = true;
     lowering.sourceModule().walk([&](qnt::LinearOp linear) {
       any = true;
-      narrow &= linear.getAct() != "f32";
+      areNarrowFloats &= linear.getAct() != "f32" && !linear.getAct().starts_with("int8");
     });
-    type = any && narrow ? Type(BFloat16Type::get(type.getContext())) : Type();
+    type = any && areNarrowFloats ? Type(BFloat16Type::get(type.getContext())) : Type();
   }
   if (!type || !(type.isF16() || (type.isBF16() && capability >= 80)))
     return {};
