@@ -104,3 +104,35 @@ func.func @main(%x: tensor<1099511627776x1xf32>, %y: tensor<1x1099511627776xf32>
   %z = onnx.node "Add" version 14(%x, %y) {} : (tensor<1099511627776x1xf32>, tensor<1x1099511627776xf32>) -> tensor<*x!onnx.unknown>
   return %z : tensor<*x!onnx.unknown>
 }
+
+// -----
+
+func.func @main(%x: tensor<1x2x4x4xf32>, %w: tensor<2x1x1x4xi8>, %o: tensor<2xi32>) -> tensor<1x2x4x4xf32> {
+  // expected-error @below {{CodeConv takes unsigned 8-bit codes with such a zero, signed 8-bit weights and 32-bit offsets}}
+  %y = onnx.node "CodeConv" in "qcc" version 1(%x, %w, %o) {kernel_shape = array<i64: 1, 1>, zero = 3 : i64} : (tensor<1x2x4x4xf32>, tensor<2x1x1x4xi8>, tensor<2xi32>) -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
+func.func @main(%x: tensor<1x2x4x4xui8>, %w: tensor<2x1x1x4xi8>, %o: tensor<2xi32>) -> tensor<1x2x4x4xf32> {
+  // expected-error @below {{CodeConv takes unsigned 8-bit codes with such a zero, signed 8-bit weights and 32-bit offsets}}
+  %y = onnx.node "CodeConv" in "qcc" version 1(%x, %w, %o) {kernel_shape = array<i64: 1, 1>, zero = 256 : i64} : (tensor<1x2x4x4xui8>, tensor<2x1x1x4xi8>, tensor<2xi32>) -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
+func.func @main(%x: tensor<1x5x4x4xui8>, %w: tensor<2x1x1x4xi8>, %o: tensor<2xi32>) -> tensor<1x2x4x4xf32> {
+  // expected-error @below {{CodeConv has weights or offsets that do not fit its inputs and outputs}}
+  %y = onnx.node "CodeConv" in "qcc" version 1(%x, %w, %o) {kernel_shape = array<i64: 1, 1>, zero = 3 : i64} : (tensor<1x5x4x4xui8>, tensor<2x1x1x4xi8>, tensor<2xi32>) -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
+func.func @main(%x: tensor<1x3x4x4xui8>, %w: tensor<2x1x4xi8>, %o: tensor<2xi32>) -> tensor<1x2x4x4xf32> {
+  // expected-error @below {{CodeConv has weights or offsets that do not fit its inputs and outputs}}
+  %y = onnx.node "CodeConv" in "qcc" version 1(%x, %w, %o) {depthwise = 1 : i64, kernel_shape = array<i64: 1, 1>, zero = 3 : i64} : (tensor<1x3x4x4xui8>, tensor<2x1x4xi8>, tensor<2xi32>) -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}

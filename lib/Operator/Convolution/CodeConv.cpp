@@ -190,6 +190,12 @@ static LogicalResult inferCodeConv(Infer &infer) {
   int64_t expected = infer.intAttr("depthwise", 0) ? rank - 1 : rank;
   if (rank < 3 || infer.rank(weights) != expected || infer.rank(offsets) != 1)
     return infer.error("takes codes, weights for each output and an offset for each output");
+  auto isInteger = [&](unsigned i, unsigned bits) {
+    return infer.element(i).isInteger(bits) && infer.element(i).isUnsignedInteger() == (i == codes);
+  };
+  if (!isInteger(codes, 8) || !isInteger(weights, 8) || !isInteger(offsets, 32) || infer.intAttr("zero", 0) < 0 ||
+      infer.intAttr("zero", 0) > UINT8_MAX)
+    return infer.error("takes unsigned 8-bit codes with such a zero, signed 8-bit weights and 32-bit offsets");
   auto conv = CodeConv::of(infer, infer.dim());
   if (failed(conv))
     return failure();
@@ -200,7 +206,9 @@ static LogicalResult inferCodeConv(Infer &infer) {
   auto last = constantOf(shape.back());
   if (last)
     shape.back() = infer.dim().constant(int64_t(llvm::alignTo(*last, codesPerLane)));
-  if (!last || shape != infer.dims(weights) || infer.dims(offsets)[0] != shape[0])
+  auto channels = constantOf(infer.dims(codes)[1]), outputs = constantOf(shape[0]);
+  bool hasAllReaders = !conv->isDepthwise || (channels && outputs && *channels > 0 && *outputs % *channels == 0);
+  if (!hasAllReaders || !last || shape != infer.dims(weights) || infer.dims(offsets)[0] != shape[0])
     return infer.error("has weights or offsets that do not fit its inputs and outputs");
   if (failed(checkBias(infer, bias, shape[0])))
     return failure();
