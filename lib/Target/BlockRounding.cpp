@@ -10,9 +10,13 @@ using namespace qcc;
 static constexpr int32_t infinity = 0x7f800000, smallestNormal = 0x00800000;
 
 std::optional<BlockRounding> BlockRounding::of(StringRef act) {
-  if (!llvm::is_contained({"nvfp4", "mxfp8", "mxfp4"}, act))
+  auto found = findFormat(act);
+  if (!found)
+    return llvm::consumeError(found.takeError()), std::nullopt;
+  const Format &format = *found;
+  if (format.isPlain() || !llvm::is_contained({"e2m1", "e4m3"}, format.element->name()) ||
+      !llvm::is_contained({"e8m0", "e4m3"}, format.scale->name()))
     return std::nullopt;
-  Format format = llvm::cantFail(findFormat(act));
   BlockRounding result;
   result.block = format.block, result.codeBits = format.element->bits(), result.largest = format.element->largest();
   result.hasTokenScale = format.scale->tensorScaleFor() != 0;

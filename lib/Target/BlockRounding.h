@@ -5,9 +5,9 @@
 
 namespace qcc {
 
-/// The arithmetic of a compute type that is a block format: nvfp4, mxfp8 or mxfp4. Every target emits it from here, so
-/// that all of them round alike. Magnitudes are a float's bits without its sign: as integers they are ordered as the
-/// numbers are, with infinities and NaNs at the end; what holds one of these becomes NaN.
+/// The arithmetic of a compute type that is a format of 4- or 8-bit floats in blocks with 8-bit scales. Every target
+/// emits it from here, so that all of them round alike. Magnitudes are a float's bits without its sign: as integers
+/// they are ordered as the numbers are, with infinities and NaNs at the end; what holds one of these becomes NaN.
 class BlockRounding {
 public:
   static std::optional<BlockRounding> of(llvm::StringRef act);

@@ -1,4 +1,5 @@
 // What activations are multiplied in.
+#include "BlockRounding.h"
 #include "qcc/Pack/PackedLayout.h"
 #include "qcc/Target/Linear.h"
 
@@ -39,7 +40,7 @@ llvm::Expected<StringRef> qcc::chooseComputeType(const Format &format, StringRef
 }
 
 std::optional<Format> qcc::activationFormat(StringRef act, const Format &weights, int64_t outputs, int64_t inputs) {
-  if (llvm::is_contained({"nvfp4", "mxfp8", "mxfp4"}, act)) // blocks of their own
+  if (BlockRounding::of(act)) // blocks of their own
     return llvm::cantFail(findFormat(act));
   auto [type, isStatic] = act.split('-');
   if (type != "int8" && type != "fp8")

@@ -3,7 +3,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from test_gpus import run_linear, save_linear
+from test_gpus import check_story, run_linear, save_linear
 
 # Formats of weights and compute types that Blackwell multiplies as they are.
 PAIRS = [("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("mxfp8", "mxfp8"), ("mxfp4", "mxfp8")]
@@ -95,13 +95,4 @@ def test_small_integers_are_exact(fmt, act, target, program, tmp_path):
 @pytest.mark.parametrize("target", ("sm_80", "sm_100a", "sm_120a"))
 @pytest.mark.parametrize("fmt,act", PAIRS)
 def test_a_story_is_the_same_as_on_the_processor(fmt, act, target, program, stories, tmp_path):
-    texts = []
-    for name in (target, "x86-64-v2"):
-        artifact = tmp_path / f"{name}.qcc"
-        made = program("qcc", stories, f"--fmt={fmt}", f"--act={act}", f"--target={name}", "-o", artifact)
-        assert made.returncode == 0, made.stderr
-        device = "cpu" if name == "x86-64-v2" else "emulate"
-        done = program("qcc-run", artifact, f"--device={device}", f"--tokenizer={stories / 'tokenizer.bin'}", "--prompt=Once upon a time", "--max-tokens=20", "--temperature=0")
-        assert done.returncode == 0, done.stderr
-        texts.append(done.stdout)
-    assert len(texts[0]) > 40 and texts[0] == texts[1]
+    check_story(fmt, act, target, program, stories, tmp_path)

@@ -25,9 +25,12 @@ std::string DeviceLinear::kernelName(llvm::StringRef kind) const {
   return llvm::formatv("linear_{0}{1}_{2}", format.name, types[int(type)], kind);
 }
 
-void DeviceLinear::store(ThreadBlock &t, Value packed, Value count, Value token, Value row, Value sum) {
+void DeviceLinear::store(ThreadBlock &t, Value packed, Value count, Value token, Value row, Value sum,
+                         Value tokenScales) {
   Kernel &k = t.k;
   k.when(k.both(k.less(token, count), k.less(row, k.constant(layout.rows))), [&] {
+    if (tokenScales)
+      sum = arith::MulFOp::create(t.b, sum, t.load(t.f32, t.at(tokenScales, k.mul(token, k.constant(4))), 4));
     if (layout.hasRowScales) {
       Value at = t.at(t.at(packed, layout.rowScalesOffset()), k.mul(row, k.constant(4)));
       sum = arith::MulFOp::create(t.b, sum, t.load(t.f32, at, 4));

@@ -1,6 +1,7 @@
 // The kernels of qnt.linear on a GPU.
 #pragma once
 
+#include "BlockSums.h"
 #include "dialects/qnt/Qnt.h"
 #include "hopper/TileCost.h"
 
@@ -17,9 +18,9 @@ struct DeviceLinear {
 
   std::string kernelName(llvm::StringRef kind) const;
   /// Stores the sum of a row and a token, if there is such an output, times the row's scale. `packed` are the weights,
-  /// `count` the tokens.
-  void store(ThreadBlock &t, mlir::Value packed, mlir::Value count, mlir::Value token, mlir::Value row,
-             mlir::Value sum);
+  /// `count` the tokens. `tokenScales`, where there are such, multiply all of a token's sums.
+  void store(ThreadBlock &t, mlir::Value packed, mlir::Value count, mlir::Value token, mlir::Value row, mlir::Value sum,
+             mlir::Value tokenScales = {});
 };
 
 /// Activations as they are multiplied, on the host: codes [token][padded columns of all blocks], rows at multiples of

@@ -19,7 +19,7 @@ public:
   ManyTokens(Kernel &kernel, const DeviceLinear &linear, const DeviceActivations &activations, int rowTiles,
              int tokenTiles)
       : k(kernel), t(kernel, blockThreads), b(kernel.b), linear(linear), layout(this->linear.layout),
-        decoder(t, this->linear.format, layout), unit(t, linear.type, decoder, layout), rowTiles(rowTiles),
+        decoder(t, this->linear.format, layout), unit(t, linear.type, decoder), rowTiles(rowTiles),
         tokenTiles(tokenTiles), copiesAhead(kernel.lowering.facts.device->capability >= 80),
         packed(kernel.argument(linear.weights)), tokens(kernel.dim(linear.tokens)),
         codes(kernel.argument(activations.codes)) {
@@ -230,18 +230,11 @@ private:
   /// total += the block's sums times its scales.
   void scale(ArrayRef<Value> heads, ArrayRef<Value> rows, Value stage, int64_t place, ArrayRef<Value> part,
              SmallVector<Value> &total) {
-    bool integer = linear.type == ComputeType::Int8;
-    SmallVector<Value> factors, zeros;
+    SumScaling scaling(t, decoder, layout, linear.type == ComputeType::Int8);
+    SmallVector<SumScaling::Row> ofRows;
     for (Value head : heads)
-      for (Value row : rows) {
-        Value own =
-            layout.scaleBytes ? decoder.scale(t.at(head, k.mul(row, k.constant(layout.scaleBytes))), integer) : Value();
-        factors.push_back(own);
-        if (layout.hasZero) {
-          Value zero = decoder.zero(t.at(t.at(head, PackedLayout::tileRows * layout.scaleBytes), row));
-          zeros.push_back(arith::NegFOp::create(b, own ? Value(arith::MulFOp::create(b, zero, own)) : zero));
-        }
-      }
+      for (Value row : rows)
+        ofRows.push_back(scaling.row(head, row));
     for (int n = 0; n < tokenTiles; ++n) {
       Value token = k.add(k.constant(place * tokenCount() + n * MatrixUnit::tokens), k.mul(quad, k.constant(2)));
       auto two = [&](Type type, bool isSum) {
@@ -254,46 +247,18 @@ private:
       SmallVector<Value> codeSums = needsSums ? two(t.i32, true) : SmallVector<Value>{};
       for (int m = 0; m < rowTiles; ++m)
         for (int i = 0; i < 4; ++i) {
-          size_t at = (size_t(m) * tokenTiles + n) * 4 + i, row = 2 * size_t(m) + i / 2;
-          Value sum = part[at], factor = factors[row];
-          if (integer) {
-            if (decoder.bias())
-              sum = arith::SubIOp::create(b, sum, arith::MulIOp::create(b, codeSums[i % 2], t.integer(decoder.bias())));
-            sum = arith::SIToFPOp::create(b, t.f32, sum);
-          }
-          if (scales)
-            factor = factor ? Value(arith::MulFOp::create(b, factor, own[i % 2])) : own[i % 2];
-          total[at] = factor ? t.fma(sum, factor, total[at]) : Value(arith::AddFOp::create(b, total[at], sum));
-          if (layout.hasZero && integer) {
-            Value all = arith::MulFOp::create(b, own[i % 2], arith::SIToFPOp::create(b, t.f32, codeSums[i % 2]));
-            total[at] = t.fma(zeros[row], all, total[at]);
-          }
+          Value &sum = total[(size_t(m) * tokenTiles + n) * 4 + i];
+          sum = scaling.add(sum, part[(size_t(m) * tokenTiles + n) * 4 + i], ofRows[2 * size_t(m) + i / 2],
+                            own.empty() ? Value() : own[i % 2], codeSums.empty() ? Value() : codeSums[i % 2]);
         }
     }
   }
 
-  /// Hands the sums on through shared memory, so that neighbouring threads store neighbouring rows of a token.
   void store(Value rowGroup, ArrayRef<Value> total) {
-    t.barrier(); // nobody reads activations any more
-    Value ownRow = k.add(k.mul(t.warp(), k.constant(rowTiles * MatrixUnit::rows)), g);
-    for (int m = 0; m < rowTiles; ++m)
-      for (int n = 0; n < tokenTiles; ++n)
-        for (int i = 0; i < 4; ++i) {
-          Value row = k.add(ownRow, k.constant(m * MatrixUnit::rows + i / 2 * 8));
-          Value token = k.add(k.mul(quad, k.constant(2)), k.constant(n * MatrixUnit::tokens + i % 2));
-          Value place = k.add(k.mul(token, k.constant(rowCount())), row);
-          t.store(total[(size_t(m) * tokenTiles + n) * 4 + i], t.at(area, k.mul(place, k.constant(4))), 4);
-        }
-    t.barrier();
-    k.loop(
-        t.thread(), k.constant(rowCount() * tokenCount()),
-        [&](Value i) {
-          Value sum = t.load(t.f32, t.at(area, k.mul(i, k.constant(4))), 4);
-          Value token = k.add(firstToken, k.div(i, k.constant(rowCount())));
-          Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), k.rem(i, k.constant(rowCount())));
-          linear.store(t, packed, tokens, token, output, sum);
-        },
-        blockThreads);
+    shareFragments(k, t, area, rowTiles, tokenTiles, total, [&](Value row, Value token, Value address) {
+      Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), row);
+      linear.store(t, packed, tokens, k.add(firstToken, token), output, t.load(t.f32, address, 4));
+    });
   }
 
   static constexpr int64_t copyBytes = 16;

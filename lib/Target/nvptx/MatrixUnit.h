@@ -15,8 +15,8 @@ ComputeType computeTypeOf(llvm::StringRef act);
 /// both operands, and a sum over all of them is the same.
 class MatrixUnit {
 public:
-  MatrixUnit(ThreadBlock &block, ComputeType type, ThreadDecoder &decoder, const PackedLayout &layout)
-      : t(block), b(block.b), type(type), decoder(decoder), layout(layout) {}
+  MatrixUnit(ThreadBlock &block, ComputeType type, ThreadDecoder &decoder)
+      : t(block), b(block.b), type(type), decoder(decoder) {}
 
   static constexpr int64_t rows = 16, tokens = 8, columns = 32;
   static bool has(const DeviceFacts &facts, ComputeType type);
@@ -46,7 +46,6 @@ private:
   mlir::ImplicitLocOpBuilder &b;
   const ComputeType type;
   ThreadDecoder &decoder;
-  const PackedLayout &layout;
 };
 
 } // namespace qcc

@@ -11,16 +11,17 @@ static constexpr int64_t blockThreads = 128;
 bool qcc::hasTensorMemory(const DeviceFacts &facts) { return facts.isSpecific() && facts.capability / 10 == 10; }
 
 std::optional<ScaledKind> qcc::scaledKind(const DeviceFacts &facts, StringRef act, const PackedLayout &layout) {
-  if (facts.capability < 100 || !facts.isSpecific() || layout.hasZero)
+  auto rounding = BlockRounding::of(act);
+  if (!rounding || facts.capability < 100 || !facts.isSpecific() || layout.hasZero)
     return std::nullopt;
   bool isFp4 = layout.element == "e2m1", isFp8 = layout.element == "e4m3";
-  if (layout.scale == "e4m3" && layout.block == 16)
-    return act == "nvfp4" && isFp4 ? std::optional(ScaledKind::Mxf4nvf4) : std::nullopt;
+  if (rounding->hasTokenScale) // scales of 8-bit floats for 16 numbers
+    return isFp4 && layout.scale == "e4m3" && layout.block == 16 ? std::optional(ScaledKind::Mxf4nvf4) : std::nullopt;
   if (layout.scale != "e8m0" || layout.block != 32)
     return std::nullopt;
-  if (act == "mxfp4" && isFp4)
-    return ScaledKind::Mxf4;
-  return act == "mxfp8" && (isFp4 || isFp8) ? std::optional(ScaledKind::Mxf8f6f4) : std::nullopt;
+  if (rounding->codeBits == 4)
+    return isFp4 ? std::optional(ScaledKind::Mxf4) : std::nullopt;
+  return isFp4 || isFp8 ? std::optional(ScaledKind::Mxf8f6f4) : std::nullopt;
 }
 
 StringRef qcc::scaledInstruction(const DeviceFacts &facts, ScaledKind kind) {
@@ -259,27 +260,11 @@ private:
     return parts;
   }
 
-  /// Hands the sums on through shared memory, so that neighbouring threads store neighbouring rows of a token.
   void store(Value rowGroup, ArrayRef<Value> total) {
-    t.barrier(); // nobody reads activations any more
-    for (int m = 0; m < rowTiles; ++m)
-      for (int n = 0; n < tokenTiles; ++n)
-        for (int i = 0; i < 4; ++i) {
-          Value row = k.add(k.add(k.mul(t.warp(), k.constant(rowTiles * 16)), g), k.constant(m * 16 + i / 2 * 8));
-          Value token = k.add(k.mul(quad, k.constant(2)), k.constant(n * 8 + i % 2));
-          Value place = k.add(k.mul(token, k.constant(rowCount())), row);
-          t.store(total[(size_t(m) * tokenTiles + n) * 4 + i], t.at(area, k.mul(place, k.constant(4))), 4);
-        }
-    t.barrier();
-    k.loop(
-        t.thread(), k.constant(rowCount() * tokenCount()),
-        [&](Value i) {
-          Value token = k.add(firstToken, k.div(i, k.constant(rowCount())));
-          Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), k.rem(i, k.constant(rowCount())));
-          k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))),
-                 [&] { storeScaledSum(k, linear, packed, tokenScales, token, output, k.loadAt(area, i, t.f32)); });
-        },
-        blockThreads);
+    shareFragments(k, t, area, rowTiles, tokenTiles, total, [&](Value row, Value token, Value address) {
+      Value output = k.add(k.mul(rowGroup, k.constant(rowCount())), row);
+      linear.store(t, packed, tokens, k.add(firstToken, token), output, t.load(t.f32, address, 4), tokenScales);
+    });
   }
 
   Kernel &k;
@@ -296,21 +281,6 @@ private:
   SmallVector<Value> bases; // of this warp's tiles of weights
 };
 } // namespace
-
-void qcc::storeScaledSum(Kernel &k, const DeviceLinear &linear, Value packed, Value tokenScales, Value token,
-                         Value output, Value sum) {
-  ImplicitLocOpBuilder &b = k.b;
-  Type f32 = b.getF32Type();
-  if (tokenScales)
-    sum = arith::MulFOp::create(b, sum, k.loadAt(tokenScales, token, f32));
-  if (linear.layout.hasRowScales) {
-    int64_t first = linear.layout.rowScalesOffset() / 4;
-    sum = arith::MulFOp::create(b, sum, k.loadAt(packed, k.add(output, k.constant(first)), f32));
-  }
-  qnt::LinearOp op = linear.op;
-  Value y = op.getY();
-  k.store(y, Index(dimsOf(y.getType()), k.add(k.mul(token, k.constant(linear.layout.rows)), output)), sum);
-}
 
 void qcc::emitScaledProduct(Lowering &lowering, const DeviceLinear &linear, ScaledKind kind,
                             const BlockRounding &rounding, const BlockActivations &activations) {

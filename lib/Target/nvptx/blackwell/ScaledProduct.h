@@ -58,8 +58,5 @@ void emitTensorMemoryProduct(Lowering &lowering, const DeviceLinear &linear, Sca
 bool usesTensorMemory(const DeviceFacts &facts, const PackedLayout &layout, ComputeType type);
 llvm::StringRef tensorMemoryInstruction(ComputeType type);
 void emitTensorMemorySums(Lowering &lowering, const DeviceLinear &linear, const DeviceActivations &activations);
-/// Stores a sum of the depth times what multiplies it as a whole: the token's scale and the row's.
-void storeScaledSum(Kernel &kernel, const DeviceLinear &linear, mlir::Value packed, mlir::Value tokenScales,
-                    mlir::Value token, mlir::Value output, mlir::Value sum);
 
 } // namespace qcc

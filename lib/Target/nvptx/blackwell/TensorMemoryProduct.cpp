@@ -175,9 +175,8 @@ private:
         k.constant(0), k.constant(tileTokens),
         [&](Value first) {
           for (auto [i, sum] : llvm::enumerate(unit.load(unit.narrow(first), t.f32))) {
-            Value token = k.add(k.add(firstToken, first), k.constant(int64_t(i))), own = sum;
-            k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))),
-                   [&] { storeScaledSum(k, linear, packed, tokenScales, token, output, own); });
+            Value token = k.add(k.add(firstToken, first), k.constant(int64_t(i)));
+            linear.store(t, packed, tokens, token, output, sum, tokenScales);
           }
         },
         TensorMemory::loadColumns);

@@ -202,9 +202,7 @@ private:
 
   void storeSum(Value token, Value sum) {
     Value output = k.add(k.mul(rowGroup, k.constant(TensorMemory::rows)), t.thread());
-    token = k.add(firstToken, token);
-    k.when(k.both(k.less(token, tokens), k.less(output, k.constant(layout.rows))),
-           [&] { storeScaledSum(k, linear, packed, Value(), token, output, sum); });
+    linear.store(t, packed, tokens, k.add(firstToken, token), output, sum);
   }
 
   /// Each thread stores its row's sums, so that neighbouring threads store neighbouring rows of a token.

@@ -238,19 +238,9 @@ private:
 
   /// total += the block's sums times its scales.
   void scale(Value head, Value base, int64_t place, SmallVector<Value> &total) {
-    bool integer = linear.type == ComputeType::Int8;
+    SumScaling scaling(t, decoder, layout, linear.type == ComputeType::Int8);
     Value g = k.div(t.lane(), k.constant(4)), quad = k.rem(t.lane(), k.constant(4));
-    SmallVector<Value> factors, zeros;
-    for (int64_t i = 0; i < 2; ++i) {
-      Value row = k.add(g, k.constant(8 * i)), own;
-      if (layout.scaleBytes)
-        own = decoder.scale(t.at(head, k.mul(row, k.constant(layout.scaleBytes))), integer);
-      factors.push_back(own);
-      if (layout.hasZero) {
-        Value zero = decoder.zero(t.at(t.at(head, PackedLayout::tileRows * layout.scaleBytes), row));
-        zeros.push_back(arith::NegFOp::create(b, own ? Value(arith::MulFOp::create(b, zero, own)) : zero));
-      }
-    }
+    SumScaling::Row rows[] = {scaling.row(head, g), scaling.row(head, k.add(g, k.constant(8)))};
     SmallVector<Value> part = unit.sums();
     Value pair = t.at(base, k.mul(quad, k.constant(8)));
     for (int64_t n = 0; n < tile.tokens / 8; ++n) {
@@ -262,20 +252,9 @@ private:
       SmallVector<Value> own = scales ? two(t.f32, stage.scalesAt(place)) : SmallVector<Value>{};
       SmallVector<Value> codeSums = sums ? two(t.i32, stage.sumsAt(place)) : SmallVector<Value>{};
       for (size_t i = 0; i < 4; ++i) {
-        size_t at = size_t(n) * 4 + i, row = i / 2;
-        Value sum = part[at], factor = factors[row];
-        if (integer) {
-          if (decoder.bias())
-            sum = arith::SubIOp::create(b, sum, arith::MulIOp::create(b, codeSums[i % 2], t.integer(decoder.bias())));
-          sum = arith::SIToFPOp::create(b, t.f32, sum);
-        }
-        if (scales)
-          factor = factor ? Value(arith::MulFOp::create(b, factor, own[i % 2])) : own[i % 2];
-        total[at] = t.fma(sum, factor, total[at]);
-        if (layout.hasZero) {
-          Value all = arith::MulFOp::create(b, own[i % 2], arith::SIToFPOp::create(b, t.f32, codeSums[i % 2]));
-          total[at] = t.fma(zeros[row], all, total[at]);
-        }
+        Value &sum = total[size_t(n) * 4 + i];
+        sum = scaling.add(sum, part[size_t(n) * 4 + i], rows[i / 2], own.empty() ? Value() : own[i % 2],
+                          codeSums.empty() ? Value() : codeSums[i % 2]);
       }
     }
   }

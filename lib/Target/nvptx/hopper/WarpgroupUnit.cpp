@@ -15,7 +15,7 @@ static int64_t wordsPerLane(const PackedLayout &layout, ComputeType type) {
 WarpgroupUnit::WarpgroupUnit(ThreadBlock &block, ComputeType type, ThreadDecoder &decoder, const Format &format,
                              const PackedLayout &layout, int64_t tokens)
     : t(block), k(block.k), b(block.b), type(type), decoder(decoder), format(format), layout(layout), tokens(tokens),
-      warp(block, type, decoder, layout) {}
+      warp(block, type, decoder) {}
 
 bool WarpgroupUnit::has(const DeviceFacts &facts, ComputeType type) {
   return facts.architecture == "sm_90a" && type != ComputeType::F32;
