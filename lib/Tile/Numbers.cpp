@@ -1,5 +1,6 @@
 #include "qcc/Tile/Numbers.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -21,6 +22,14 @@ Type qcc::storageType(Type element) {
   if (auto type = dyn_cast<FloatType>(element))
     return type.getWidth() >= 32 ? element : b.getIntegerType(std::max(8u, type.getWidth()));
   return b.getIntegerType(std::max(8u, element.getIntOrFloatBitWidth()));
+}
+
+Type qcc::plainType(llvm::StringRef codec, MLIRContext *context) {
+  return llvm::StringSwitch<Type>(codec)
+      .Case("float32", Float32Type::get(context))
+      .Case("float16", Float16Type::get(context))
+      .Case("bfloat16", BFloat16Type::get(context))
+      .Default(Type());
 }
 
 int64_t qcc::storageBytes(Type element) { return storageType(element).getIntOrFloatBitWidth() / 8; }

@@ -1,18 +1,9 @@
 #include "qcc/Tile/StateStorage.h"
 #include "qcc/Operator/Registry.h"
+#include "qcc/Tile/Numbers.h"
 
 using namespace mlir;
 using namespace qcc;
-
-/// The float type whose bits a format without scales stores.
-static Type plainType(const Format &format, MLIRContext *context) {
-  Builder b(context);
-  return llvm::StringSwitch<Type>(format.element->name())
-      .Case("float32", b.getF32Type())
-      .Case("float16", b.getF16Type())
-      .Case("bfloat16", b.getBF16Type())
-      .Default(Type());
-}
 
 /// What a format makes of the rows of a tensor.
 static FailureOr<StateStorage> storageIn(RankedTensorType type, StringRef name, Location loc) {
@@ -22,7 +13,7 @@ static FailureOr<StateStorage> storageIn(RankedTensorType type, StringRef name, 
   StateStorage storage;
   storage.format = format->name;
   if (format->isPlain()) {
-    storage.element = plainType(*format, type.getContext());
+    storage.element = plainType(format->element->name(), type.getContext());
     return storage;
   }
   auto size = constantOf(dimsOf(type).back());

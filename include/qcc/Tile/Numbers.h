@@ -13,6 +13,9 @@ mlir::Type computeType(mlir::Type element);
 mlir::Type storageType(mlir::Type element);
 /// Bytes of one element in memory.
 int64_t storageBytes(mlir::Type element);
+/// The type whose bits an element codec of that name stores as they are: of float32, float16, bfloat16; null for
+/// others.
+mlir::Type plainType(llvm::StringRef codec, mlir::MLIRContext *context);
 bool isUnsigned(mlir::Type element);
 bool isFloat(mlir::Type element);
 

@@ -1,7 +1,7 @@
 // A linear operation for many tokens in float32, whose weights are floats: tiles of sums from shared memory.
 #include "LinearKernel.h"
 #include "qcc/Target/DeviceContraction.h"
-#include "llvm/ADT/StringSwitch.h"
+#include "qcc/Tile/Numbers.h"
 
 using namespace mlir;
 using namespace qcc;
@@ -10,11 +10,7 @@ using namespace qcc;
 static Type floatOf(const PackedLayout &layout, MLIRContext *context) {
   if (layout.scaleBytes || layout.hasZero || layout.hasRowScales)
     return {};
-  return llvm::StringSwitch<Type>(layout.element)
-      .Case("float32", Float32Type::get(context))
-      .Case("float16", Float16Type::get(context))
-      .Case("bfloat16", BFloat16Type::get(context))
-      .Default({});
+  return plainType(layout.element, context);
 }
 
 bool qcc::hasFloatTokens(const DeviceLinear &linear) {
